@@ -1,0 +1,47 @@
+# Everything here needs Go alone, except `e2e`, which wants the AWS CLI, boto3 and moto.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race e2e lint vulncheck bench fuzz generate clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/sallyport
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sallyport ./cmd/sallyport
+
+demo: build ## the whole path in one process against a simulated AWS: read, mask, deny, record
+	./bin/sallyport demo
+
+test: ## all tests; those with real clients are skipped, and say so, where a client is missing
+	$(GO) test ./...
+
+race: ## all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+e2e: build ## the tests with real clients only; a missing client fails
+	SALLYPORT_REQUIRE_CLIENTS=1 $(GO) test -count=1 -v ./e2e/...
+
+lint: ## golangci-lint, at the version pinned in tools/go.mod
+	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...
+
+vulncheck: ## govulncheck (needs https://vuln.go.dev)
+	$(GO) tool -modfile=tools/go.mod govulncheck ./...
+
+bench: ## speed and memory: every benchmark once, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem -count=1 ./...
+
+fuzz: ## every fuzz target for FUZZTIME (default 20s) each
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; done
+
+generate: ## rebuild awsapi/catalog from the data set beside the repository
+	$(GO) generate ./...
+
+clean: ## remove build products
+	rm -rf bin
