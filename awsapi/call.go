@@ -1,0 +1,173 @@
+package awsapi
+
+import (
+	"net/http"
+
+	"github.com/sallyport/sallyport/awsapi/catalog"
+)
+
+// Protocol is an AWS protocol, by the catalog's name for it.
+type Protocol string
+
+// The protocols of the Smithy AWS family. JSON stands for JSON 1.0 and 1.1.
+const (
+	Query    Protocol = "query"
+	EC2      Protocol = "ec2"
+	JSON     Protocol = "json"
+	RestJSON Protocol = "rest-json"
+	RestXML  Protocol = "rest-xml"
+	CBOR     Protocol = "smithy-rpc-v2-cbor"
+)
+
+// AccessLevel is AWS's own word for what an action does (Service Authorization
+// Reference). It is not a risk judgement: kms:Decrypt is Write there.
+type AccessLevel string
+
+// The access levels. The zero value is unknown and matches no rule's `access`.
+const (
+	List        AccessLevel = "List"
+	Read        AccessLevel = "Read"
+	Tagging     AccessLevel = "Tagging"
+	Write       AccessLevel = "Write"
+	Permissions AccessLevel = "Permissions management"
+)
+
+// Class is a property of an operation that matters beyond its access level.
+type Class string
+
+// The classes known so far; each has a table with reasons in classes.go.
+const (
+	// HandsOutCredentials marks operations whose answer carries AWS credentials
+	// or other bearer material: one such answer ends all control, so they are
+	// refused unless a rule says allow_credentials.
+	HandsOutCredentials Class = "hands-out-credentials"
+)
+
+// Call is one AWS API request, understood: which operation, on what, with which
+// parameters. It is made by Head.Call and never changed after.
+type Call struct {
+	Partition      string // aws, aws-cn, aws-us-gov, ...
+	Service        string // catalog id, the botocore name: s3, dynamodb, elbv2
+	EventSource    string // CloudTrail's: s3.amazonaws.com
+	Region         string // the region the request is for; "" where it has none
+	SigningName    string // SigV4 credential scope's service
+	SigningRegion  string // SigV4 credential scope's region
+	Operation      string // API operation: GetObject
+	Protocol       Protocol
+	Actions        []Action       // primary first; at least one, except for Permissionless calls
+	Permissionless bool           // needs no IAM permission (sts:GetCallerIdentity)
+	Classes        []Class        // sorted
+	Twins          []string       // other "service:Operation" that the same bytes could mean, see data README "Not decidable"
+	Params         map[string]any // input members by their model names; JSON-like values; bodies of streams left out
+
+	// StreamingOutput and EventStreamOutput are true where the answer is an
+	// object body or an event stream instead of one document.
+	StreamingOutput   bool
+	EventStreamOutput bool
+
+	canonical Canonical
+	detail    *catalog.Detail
+}
+
+// Canonical returns the request as judged: the only thing jit signs.
+func (c *Call) Canonical() Canonical { return c.canonical }
+
+// Action is one IAM action that the call needs, with what it is done to.
+type Action struct {
+	Name      string // service:Action, as in an IAM policy: s3:GetObject
+	Level     AccessLevel
+	Resources []Resource // never empty: an action without resource types has one Resource with ARN "*"
+	Dependent bool       // AWS documents it as needed beside the primary action (iam:PassRole)
+}
+
+// Resource is what an action is done to.
+type Resource struct {
+	// ARN is the resource's ARN. A segment that the request does not tell is
+	// `*`, and then Partial is true. It is data, not a pattern: a `*` or `?`
+	// that came from the request's own text is in ARN as it came, and only
+	// Partial says whether a `*` is ours.
+	ARN     string
+	Type    string // IAM resource type: object, table; "" for "*"
+	Account string // account id in the ARN or the host; "" unknown
+	Partial bool
+}
+
+// Payload is how the client declared its body in x-amz-content-sha256.
+type Payload int
+
+// The payload forms that can be carried. The zero value is not one of them.
+const (
+	_ Payload = iota
+	// PayloadAbsent: no x-amz-content-sha256 (every service but S3; curl).
+	PayloadAbsent
+	// PayloadHash: 64 hex digits, the SHA-256 of the body.
+	PayloadHash
+	// PayloadUnsigned: UNSIGNED-PAYLOAD.
+	PayloadUnsigned
+	// PayloadStreamingUnsignedTrailer: STREAMING-UNSIGNED-PAYLOAD-TRAILER, an
+	// aws-chunked body with a checksum trailer inside.
+	PayloadStreamingUnsignedTrailer
+)
+
+// Canonical is the request that was judged, in the form in which it is signed
+// and sent: nothing else of what the client sent goes on. Only this package
+// makes one; the zero value is signed by nobody.
+type Canonical struct {
+	method, host  string
+	rawPath       string // percent-encoded exactly as received
+	rawQuery      string // as received, less authentication parameters
+	header        http.Header
+	payload       Payload
+	contentSHA256 string // the client's x-amz-content-sha256, "" when absent
+	body          []byte // the whole body, nil when it streams
+	streams       bool
+	contentLength int64 // of a streaming body as declared, -1 for chunked
+	signingName   string
+	signingRegion string
+	doubleEncode  bool // every service but S3 encodes the path twice when signing
+}
+
+// Method is the HTTP method.
+func (c Canonical) Method() string { return c.method }
+
+// Host is the AWS host name, lower case, without a port.
+func (c Canonical) Host() string { return c.host }
+
+// RawPath is the percent-encoded path, byte for byte as judged.
+func (c Canonical) RawPath() string { return c.rawPath }
+
+// RawQuery is the query string as judged, without authentication parameters.
+func (c Canonical) RawQuery() string { return c.rawQuery }
+
+// Header returns a copy of the headers that go on. Content-Length, Host and
+// everything about authentication are not among them.
+func (c Canonical) Header() http.Header { return c.header.Clone() }
+
+// Payload is the form of the body.
+func (c Canonical) Payload() Payload { return c.payload }
+
+// ContentSHA256 is the client's x-amz-content-sha256; "" when it sent none.
+func (c Canonical) ContentSHA256() string { return c.contentSHA256 }
+
+// Body is the judged body; nil when Streams.
+func (c Canonical) Body() []byte { return c.body }
+
+// Streams reports that the body is an object that is not judged and passes
+// through as it comes.
+func (c Canonical) Streams() bool { return c.streams }
+
+// ContentLength is the body's length in bytes, -1 when unknown (chunked).
+func (c Canonical) ContentLength() int64 { return c.contentLength }
+
+// SigningName and SigningRegion are the SigV4 credential scope.
+func (c Canonical) SigningName() string { return c.signingName }
+
+// SigningRegion is the region of the SigV4 credential scope.
+func (c Canonical) SigningRegion() string { return c.signingRegion }
+
+// DoubleEncodePath is false for S3 and its kin, whose canonical URI is the path
+// encoded once (SigV4, "Create a canonical request").
+func (c Canonical) DoubleEncodePath() bool { return c.doubleEncode }
+
+// IsZero reports the zero value, which must not be signed.
+func (c Canonical) IsZero() bool { return c.host == "" }

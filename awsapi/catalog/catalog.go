@@ -1,0 +1,163 @@
+package catalog
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed" // the tables
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+//go:embed tables/index.json.gz
+var indexTable []byte
+
+//go:embed tables/services.bin
+var serviceTable []byte
+
+// Catalog is the decoded index with services that are decoded as they are used.
+// It is safe for concurrent use.
+type Catalog struct {
+	Index
+	byID     map[string]int
+	services []lazyService
+}
+
+type lazyService struct {
+	once sync.Once
+	s    *Service
+	err  error
+}
+
+// Load decodes the index.
+func Load() (*Catalog, error) {
+	b, err := expand(indexTable)
+	if err != nil {
+		return nil, fmt.Errorf("read the API catalog's index: %w", err)
+	}
+	c := &Catalog{}
+	if err := json.Unmarshal(b, &c.Index); err != nil {
+		return nil, fmt.Errorf("parse the API catalog's index: %w", err)
+	}
+	c.services = make([]lazyService, len(c.Services))
+	c.byID = make(map[string]int, len(c.Services))
+	for i, s := range c.Services {
+		c.byID[s.ID] = i
+	}
+	return c, nil
+}
+
+// Lookup returns the service with the given catalog id.
+func (c *Catalog) Lookup(id string) (*Service, error) {
+	i, ok := c.byID[id]
+	if !ok {
+		return nil, fmt.Errorf("no service %q in the API catalog", id)
+	}
+	return c.Service(i)
+}
+
+// Service returns Services[i] with its operations.
+func (c *Catalog) Service(i int) (*Service, error) {
+	l := &c.services[i]
+	l.once.Do(func() { l.s, l.err = c.decode(i) })
+	return l.s, l.err
+}
+
+// Service is a service with its operations.
+type Service struct {
+	ServiceInfo
+	Operations map[string]*Operation
+	once       sync.Once
+	raw        map[string]json.RawMessage
+	err        error
+	mu         sync.Mutex
+	details    map[string]*Detail // guarded by mu
+}
+
+func (c *Catalog) decode(i int) (*Service, error) {
+	s := &Service{ServiceInfo: c.Services[i]}
+	b, err := expand(serviceTable[s.Offset : s.Offset+s.Bindings])
+	if err != nil {
+		return nil, fmt.Errorf("read the API catalog's %s: %w", s.ID, err)
+	}
+	if err := json.Unmarshal(b, &s.Operations); err != nil {
+		return nil, fmt.Errorf("parse the API catalog's %s: %w", s.ID, err)
+	}
+	for name, op := range s.Operations {
+		op.Name = name
+		op.Parsed = parsePath(op.Path)
+	}
+	s.details = make(map[string]*Detail)
+	return s, nil
+}
+
+// Detail returns the details of an operation of s.
+func (s *Service) Detail(operation string) (*Detail, error) {
+	s.once.Do(func() {
+		at := s.Offset + s.Bindings
+		b, err := expand(serviceTable[at : at+s.ServiceInfo.Details])
+		if err == nil {
+			err = json.Unmarshal(b, &s.raw)
+		}
+		s.err = err
+	})
+	if s.err != nil {
+		return nil, fmt.Errorf("read the API catalog's details of %s: %w", s.ID, s.err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d := s.details[operation]; d != nil {
+		return d, nil
+	}
+	raw, ok := s.raw[operation]
+	if !ok {
+		return nil, fmt.Errorf("no operation %s:%s in the API catalog", s.ID, operation)
+	}
+	d := new(Detail)
+	if err := json.Unmarshal(raw, d); err != nil {
+		return nil, fmt.Errorf("parse the API catalog's %s:%s: %w", s.ID, operation, err)
+	}
+	for _, lists := range []map[string][]Member{d.SensitiveInput, d.SensitiveOutput, d.SecretOutput} {
+		for _, list := range lists {
+			for i := range list {
+				if list[i].Member == "" {
+					list[i].Member = list[i].Path
+				}
+			}
+		}
+	}
+	s.details[operation] = d
+	return d, nil
+}
+
+func expand(b []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(z)
+	if err != nil {
+		return nil, err
+	}
+	return out, z.Close()
+}
+
+func parsePath(p string) []Segment {
+	p = strings.TrimPrefix(p, "/")
+	if p == "" {
+		return nil
+	}
+	parts := strings.Split(p, "/")
+	out := make([]Segment, len(parts))
+	for i, t := range parts {
+		if strings.HasPrefix(t, "{") && strings.HasSuffix(t, "}") {
+			t = t[1 : len(t)-1]
+			out[i] = Segment{Text: strings.TrimSuffix(t, "+"), Label: true, Greedy: strings.HasSuffix(t, "+")}
+			continue
+		}
+		out[i] = Segment{Text: t}
+	}
+	return out
+}

@@ -1,0 +1,188 @@
+package awsapi_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// sample is one signed request of an AWS SDK (botocore) with the right answer.
+type sample struct {
+	Request struct {
+		Method     string            `json:"method"`
+		URL        string            `json:"url"`
+		Headers    map[string]string `json:"headers"`
+		BodyBase64 string            `json:"bodyBase64"`
+	} `json:"request"`
+	Expect struct {
+		Service, Operation, Region, Partition, Protocol, SigningName, SigningRegion, Auth string
+	} `json:"expect"`
+	Variant map[string]any `json:"variant"`
+}
+
+func (s *sample) request(t testing.TB) (awsapi.Request, []byte) {
+	u, err := url.Parse(s.Request.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := base64.StdEncoding.DecodeString(s.Request.BodyBase64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(s.Request.URL, "://")
+	target := "/"
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		target = rest[i:]
+		if target[0] == '?' {
+			target = "/" + target
+		}
+	}
+	h := http.Header{}
+	for k, v := range s.Request.Headers {
+		h.Set(k, v)
+	}
+	n := int64(len(body))
+	if v := h.Get("Content-Length"); v != "" {
+		n, _ = strconv.ParseInt(v, 10, 64)
+	}
+	h.Del("Content-Length")
+	return awsapi.Request{Method: s.Request.Method, Host: strings.ToLower(u.Host), Target: target, Header: h, ContentLength: n, Account: "111122223333"}, body
+}
+
+// samples reads testdata/oracle.jsonl.gz, or the file that SALLYPORT_ORACLE
+// names.
+func samples(t testing.TB) []sample {
+	name := "testdata/oracle.jsonl.gz"
+	if v := os.Getenv("SALLYPORT_ORACLE"); v != "" {
+		name = v
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []sample
+	sc := bufio.NewScanner(z)
+	sc.Buffer(nil, 64<<20)
+	for sc.Scan() {
+		var s sample
+		if err := json.Unmarshal(sc.Bytes(), &s); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, s)
+	}
+	if err := sc.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestOracle(t *testing.T) {
+	id := identifier(t)
+	type tally struct{ right, twin, refused, wrong int }
+	tallies := map[string]*tally{}
+	shown := 0
+	for _, s := range samples(t) {
+		req, body := s.request(t)
+		e := s.Expect
+		ty := tallies[e.Protocol]
+		if ty == nil {
+			ty = &tally{}
+			tallies[e.Protocol] = ty
+		}
+		call, err := identify(id, req, body)
+		switch {
+		case err != nil && notCarried(&s):
+			if r := refusal.Of(err); r.Reason != refusal.Unidentified && r.Reason != refusal.Malformed {
+				t.Errorf("%s %s %s: refused as %s: %v", e.Service, e.Operation, s.Request.URL, r.Reason, err)
+			}
+			ty.refused++
+			continue
+		case err != nil:
+			ty.wrong++
+			if shown++; shown < 60 {
+				t.Errorf("%s:%s %s %s %v: %v", e.Service, e.Operation, s.Request.Method, s.Request.URL, s.Variant, err)
+			}
+			continue
+		}
+		name := e.Service + ":" + e.Operation
+		isTwin := slices.Contains(call.Twins, name)
+		region := e.SigningRegion
+		switch {
+		case call.Service+":"+call.Operation != name && !isTwin, string(call.Protocol) != e.Protocol, call.Partition != e.Partition,
+			e.SigningName != "" && call.SigningName != e.SigningName, region != "" && call.SigningRegion != region:
+			ty.wrong++
+			if shown++; shown < 60 {
+				t.Errorf("%s %s (%s %s %s %s): got %s:%s twins %v %s %s %s %s; %s %s", name, e.Protocol, e.Partition, e.SigningName, region, e.Region,
+					call.Service, call.Operation, call.Twins, call.Protocol, call.Partition, call.SigningName, call.SigningRegion, s.Request.Method, s.Request.URL)
+			}
+		case isTwin:
+			ty.twin++
+		default:
+			ty.right++
+		}
+	}
+	for p, y := range tallies {
+		t.Logf("%-20s right %d, as a twin %d, refused by design %d, wrong %d", p, y.right, y.twin, y.refused, y.wrong)
+	}
+}
+
+// notCarried are the forms that are refused by design.
+func notCarried(s *sample) bool {
+	if strings.HasPrefix(s.Expect.Auth, "AWS4-ECDSA") || s.Expect.Auth == "bearer" {
+		return true
+	}
+	switch s.Variant["s3"] {
+	case "outposts-accesspoint", "object-lambda", "mrap":
+		return true
+	}
+	switch s.Expect.Service + ":" + s.Expect.Operation {
+	case "bedrock-runtime:InvokeModelWithBidirectionalStream", "lexv2-runtime:StartConversation", "polly:StartSpeechSynthesisStream",
+		"qbusiness:Chat", "connecthealth:StartMedicalScribeListeningSession":
+		return true // two-way event streams
+	case "s3:WriteGetObjectResponse", // answers an S3 Object Lambda
+		"codeartifact:PublishPackageVersion", // the generator puts text where clients put a SHA-256
+		"cloudsearchdomain:Search":           // sent as a form, to a customer's own domain
+		return true
+	}
+	if strings.Contains(s.Request.URL, "//discovered-cell1.") {
+		return true // a host that endpoint discovery would name
+	}
+	h := s.Request.Headers
+	return h["Content-Encoding"] == "gzip" || h["content-encoding"] == "gzip"
+}
+
+func identify(id *awsapi.Identifier, req awsapi.Request, body []byte) (*awsapi.Call, error) {
+	head, err := id.Head(req)
+	if err != nil {
+		return nil, err
+	}
+	if head.Streams() {
+		body = nil
+	}
+	return head.Call(body)
+}
+
+func identifier(t testing.TB) *awsapi.Identifier {
+	t.Helper()
+	id, err := awsapi.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}

@@ -1,0 +1,184 @@
+package awsapi
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/sallyport/sallyport/awsapi/catalog"
+)
+
+// router finds the operation of a REST service by method and raw path segments.
+type router struct {
+	svc    *catalog.Service
+	exact  map[routeKey][]*catalog.Operation
+	greedy map[string][]*catalog.Operation // by method
+}
+
+type routeKey struct {
+	method   string
+	segments int
+}
+
+func (id *Identifier) router(i int) (*router, error) {
+	id.mu.RLock()
+	r := id.routes[i]
+	id.mu.RUnlock()
+	if r != nil {
+		return r, nil
+	}
+	svc, err := id.cat.Service(i)
+	if err != nil {
+		return nil, err
+	}
+	r = &router{svc: svc, exact: map[routeKey][]*catalog.Operation{}, greedy: map[string][]*catalog.Operation{}}
+	names := make([]string, 0, len(svc.Operations))
+	for n := range svc.Operations {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		op := svc.Operations[n]
+		if slices.ContainsFunc(op.Parsed, func(s catalog.Segment) bool { return s.Greedy }) {
+			r.greedy[op.Method] = append(r.greedy[op.Method], op)
+			continue
+		}
+		k := routeKey{op.Method, len(op.Parsed)}
+		r.exact[k] = append(r.exact[k], op)
+	}
+	id.mu.Lock()
+	id.routes[i] = r
+	id.mu.Unlock()
+	return r, nil
+}
+
+// match is an operation that the request may be.
+type match struct {
+	svc  *catalog.Service
+	op   *catalog.Operation
+	cand candidate
+}
+
+// find appends the operations that fit, all of them.
+func (r *router) find(out []match, c candidate, method string, segs []string, query []pair, header func(string) bool) []match {
+	fit := func(op *catalog.Operation) {
+		if op.HostPrefix != c.prefix && c.prefix != "" {
+			return
+		}
+		if !fitsPath(op.Parsed, segs) {
+			return
+		}
+		for k, v := range op.Query {
+			got, ok := find(query, k)
+			if !ok || got != v {
+				return
+			}
+		}
+		// Only S3 tells operations apart by required members. Elsewhere an empty
+		// list leaves its required parameter out.
+		for k, b := range op.QueryMembers {
+			if b.Required && r.svc.ID == "s3" {
+				if _, ok := find(query, k); !ok {
+					return
+				}
+			}
+		}
+		for k, b := range op.HeaderMembers {
+			if b.Required && k == "x-amz-copy-source" && !header(k) {
+				return
+			}
+		}
+		out = append(out, match{r.svc, op, c})
+	}
+	for _, op := range r.exact[routeKey{method, len(segs)}] {
+		fit(op)
+	}
+	for _, op := range r.greedy[method] {
+		fit(op)
+	}
+	return out
+}
+
+// fitsPath matches raw segments: a label takes one that is not empty, a greedy
+// one takes one or more.
+func fitsPath(pattern []catalog.Segment, segs []string) bool {
+	for i, p := range pattern {
+		if p.Greedy {
+			tail := len(pattern) - i - 1
+			n := len(segs) - i - tail
+			if n < 1 || (n == 1 && segs[i] == "") {
+				return false
+			}
+			return fitsPath(pattern[i+1:], segs[i+n:])
+		}
+		if i >= len(segs) {
+			return false
+		}
+		if p.Label {
+			if segs[i] == "" {
+				return false
+			}
+		} else if p.Text != segs[i] {
+			return false
+		}
+	}
+	return len(pattern) == len(segs)
+}
+
+// better compares two operations that both fit: negative if a is the more
+// specific one. A literal beats a label beats a greedy label at the first
+// segment where they differ; then more static query parameters, then more
+// required members, then the operation whose host prefix the name carries.
+func better(a, b match) int {
+	for i := range min(len(a.op.Parsed), len(b.op.Parsed)) {
+		if d := rank(a.op.Parsed[i]) - rank(b.op.Parsed[i]); d != 0 {
+			return d
+		}
+	}
+	if d := len(b.op.Parsed) - len(a.op.Parsed); d != 0 {
+		return d
+	}
+	if d := len(b.op.Query) - len(a.op.Query); d != 0 {
+		return d
+	}
+	if a.svc.ID == "s3" && b.svc.ID == "s3" {
+		if d := required(b.op) - required(a.op); d != 0 {
+			return d
+		}
+	}
+	return boolInt(b.op.HostPrefix == b.cand.prefix) - boolInt(a.op.HostPrefix == a.cand.prefix)
+}
+
+func rank(s catalog.Segment) int { return boolInt(s.Label) + boolInt(s.Greedy) }
+
+func required(op *catalog.Operation) int {
+	n := 0
+	for _, b := range op.QueryMembers {
+		n += boolInt(b.Required)
+	}
+	n += boolInt(op.HeaderMembers["x-amz-copy-source"].Required)
+	return n
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// best keeps the most specific matches: one, or twins.
+func best(list []match) []match {
+	if len(list) < 2 {
+		return list
+	}
+	top := list[:1]
+	for _, m := range list[1:] {
+		switch d := better(m, top[0]); {
+		case d < 0:
+			top = []match{m}
+		case d == 0:
+			top = append(top[:len(top):len(top)], m)
+		}
+	}
+	return top
+}

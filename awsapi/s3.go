@@ -1,0 +1,95 @@
+package awsapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// identifyS3 finds the S3 operation. The bucket may be in the name or in the
+// path; the path is brought to the model's /{Bucket}/{Key} on raw segments. The
+// query decides between many operations of one path, so every parameter must
+// belong to the operation found: a sub-resource that is not its own could be the
+// one that S3 acts on.
+func (h *Head) identifyS3(ct string) error {
+	switch h.host.S3.Style {
+	case "mrap":
+		return refusal.New(refusal.Unidentified, "multi-region access points need SigV4A, which this gateway does not carry; use a bucket or a regional access point")
+	case "outposts", "object-lambda":
+		return refusal.New(refusal.Unidentified, "S3 %s endpoints are not carried by this gateway; use the bucket or an ordinary access point", h.host.S3.Style)
+	}
+	if h.req.Method == http.MethodPost && ct == "multipart/form-data" {
+		return refusal.New(refusal.Unidentified, "browser uploads to S3 (POST multipart/form-data) are not carried by this gateway; use PutObject")
+	}
+	if h.host.S3.Style == "express" && h.host.S3.Bucket == "" && strings.HasPrefix(h.rawPath, "/v20180820/") {
+		// S3 Control shares the name; no directory bucket can be called v20180820.
+		h.host.candidates = []candidate{h.host.candidates[0]}
+		h.host.candidates[0].service = h.id.s3control
+		return h.identifyREST()
+	}
+	path := h.rawPath[1:]
+	if h.host.S3.Bucket != "" {
+		if path == "" {
+			path = h.host.S3.Bucket
+		} else {
+			path = h.host.S3.Bucket + "/" + path
+		}
+	}
+	bucket, key, hasKey := strings.Cut(path, "/")
+	var segs []string
+	switch {
+	case path == "":
+	case bucket == "":
+		return refusal.New(refusal.Malformed, "the S3 path has no bucket")
+	case !hasKey || key == "":
+		segs = []string{bucket}
+	default:
+		// The key is one unit: it may hold empty and dot segments, which S3 keeps.
+		segs = []string{bucket, key}
+	}
+	r, err := h.id.router(h.id.s3)
+	if err != nil {
+		return refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
+	}
+	h.segs = segs
+	for i, p := range h.query {
+		for _, o := range h.query[:i] {
+			if o.key == p.key {
+				return duplicate("query", p.key)
+			}
+		}
+	}
+	list := r.find(nil, h.host.candidates[0], h.req.Method, segs, h.query, func(k string) bool { return h.req.Header.Get(k) != "" })
+	xid, hasXID := find(h.query, "x-id")
+	for _, m := range list {
+		if m.op.Name == "WriteGetObjectResponse" || (m.op.Name == "ListDirectoryBuckets") != (m.op.Name == "ListDirectoryBuckets" && h.host.S3.Style == "express") {
+			continue
+		}
+		if m.op.Name == "ListBuckets" && h.host.S3.Style == "express" {
+			continue
+		}
+		h.matches = append(h.matches, m)
+	}
+	h.matches = best(h.matches)
+	h.protocol = RestXML
+	if err := h.known("S3 " + h.req.Method + " " + clip(h.rawPath)); err != nil {
+		return err
+	}
+	op := h.matches[0].op
+	if hasXID && xid != op.Name {
+		return refusal.New(refusal.Malformed, "the request says x-id=%s but is %s", clip(xid), op.Name)
+	}
+	for _, p := range h.query {
+		if _, ok := op.Query[p.key]; ok || p.key == "x-id" {
+			continue
+		}
+		if _, ok := op.QueryMembers[p.key]; !ok {
+			return refusal.New(refusal.Malformed, "the query parameter %q is not one of %s; S3 could act on it instead", clip(p.key), op.Name)
+		}
+	}
+	if len(h.req.Header.Values("X-Amz-Copy-Source")) > 0 && op.HeaderMembers["x-amz-copy-source"].Member == "" {
+		return refusal.New(refusal.Malformed, "x-amz-copy-source is not a header of %s", op.Name)
+	}
+	return nil
+}

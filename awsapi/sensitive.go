@@ -1,0 +1,88 @@
+package awsapi
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sallyport/sallyport/awsapi/catalog"
+)
+
+// Sensitive lists the output members to mask, for the call's protocol: what AWS
+// marks sensitive and what the catalog knows to be secret. A member that covers
+// everything below it (structure, list, map) is listed itself. Where a shape
+// contains itself, Recursions says where the same paths apply again.
+func (c *Call) Sensitive() []catalog.Member {
+	if c.detail == nil {
+		return nil
+	}
+	p := string(c.Protocol)
+	var out []catalog.Member
+	seen := map[string]bool{}
+	for _, list := range [][]catalog.Member{pick(c.detail.SecretOutput, p), pick(c.detail.SensitiveOutput, p)} {
+		for _, m := range list {
+			key := m.In + "\x00" + m.Path + "\x00" + m.Type
+			if !seen[key] {
+				seen[key] = true
+				out = append(out, m)
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b catalog.Member) int {
+		return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Type, b.Type))
+	})
+	return out
+}
+
+// pick takes a protocol's list. A protocol that the catalog has no list for (a
+// JSON service spoken to in its old query form) gets every list: wire names
+// differ, but masking too much is safe.
+func pick(lists map[string][]catalog.Member, protocol string) []catalog.Member {
+	if l, ok := lists[protocol]; ok {
+		return l
+	}
+	var out []catalog.Member
+	for _, k := range slices.Sorted(func(yield func(string) bool) {
+		for k := range lists {
+			if !yield(k) {
+				return
+			}
+		}
+	}) {
+		out = append(out, lists[k]...)
+	}
+	return out
+}
+
+// Recursions say where an output path re-enters a shape: whatever of Sensitive
+// lies below At applies again at every depth.
+func (c *Call) Recursions() []catalog.Recursion {
+	if c.detail == nil {
+		return nil
+	}
+	return c.detail.RecursiveOutput
+}
+
+// ResultWrapper is the element around a query-protocol answer; "" for none.
+func (c *Call) ResultWrapper() string {
+	if c.detail == nil {
+		return ""
+	}
+	return c.detail.ResultWrapper
+}
+
+// SensitiveInput lists the input members that must not be recorded in the clear.
+func (c *Call) SensitiveInput() []catalog.Member {
+	if c.detail == nil {
+		return nil
+	}
+	return pick(c.detail.SensitiveInput, string(c.Protocol))
+}
+
+// IdempotencyMembers are the top-level input members that clients fill with a
+// fresh random token on every call (member -> wire name).
+func (c *Call) IdempotencyMembers() map[string]string {
+	if c.detail == nil {
+		return nil
+	}
+	return c.detail.Idempotency
+}

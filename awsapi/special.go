@@ -1,0 +1,268 @@
+package awsapi
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/sallyport/sallyport/awsapi/catalog"
+)
+
+// special resolves what the operation map cannot say: S3's buckets, keys, copy
+// sources and access points, names that stand for other ARNs (KMS aliases, SQS
+// queue URLs, secrets' random suffixes, SSM paths), and PassRole.
+func (r *resolver) special(row catalog.Action) []Resource {
+	switch r.call.Service {
+	case "s3":
+		return r.s3(row)
+	case "sqs":
+		return r.sqs(row)
+	case "kms":
+		return r.kms(row)
+	case "secretsmanager":
+		return r.secret(row)
+	case "ssm":
+		return r.parameter(row)
+	}
+	if row.Action == "iam:PassRole" && row.ARN == "" && len(row.ARNs) == 0 {
+		return r.roles()
+	}
+	return nil
+}
+
+// versioned: the action has a form of its own for a named version.
+func (r *resolver) versioned(action string) bool {
+	return r.actionName(action) != action
+}
+
+var versionActions = map[string]string{
+	"s3:GetObject": "s3:GetObjectVersion", "s3:DeleteObject": "s3:DeleteObjectVersion", "s3:GetObjectAcl": "s3:GetObjectVersionAcl",
+	"s3:PutObjectAcl": "s3:PutObjectVersionAcl", "s3:GetObjectTagging": "s3:GetObjectVersionTagging",
+	"s3:PutObjectTagging": "s3:PutObjectVersionTagging", "s3:DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
+}
+
+// actionName gives S3's action for a version where the request names one.
+func (r *resolver) actionName(action string) string {
+	v, ok := versionActions[action]
+	if !ok || r.call.Service != "s3" {
+		return action
+	}
+	switch {
+	case r.call.Operation == "DeleteObjects":
+		if !r.exists("Delete.Object.VersionId") {
+			return action
+		}
+	case r.copySource() != "":
+		if action != "s3:GetObject" || !strings.Contains(r.copySource(), "?versionId=") {
+			return action
+		}
+	case !r.exists("VersionId"):
+		return action
+	}
+	return v
+}
+
+func (r *resolver) copySource() string {
+	v, _ := r.call.Params["CopySource"].(string)
+	return v
+}
+
+func (r *resolver) s3(row catalog.Action) []Resource {
+	p := "arn:" + r.call.Partition + ":"
+	bucket, _ := r.call.Params["Bucket"].(string)
+	key, hasKey := r.call.Params["Key"].(string)
+	if row.Action == "s3:GetObject" && r.copySource() != "" {
+		return r.source(p)
+	}
+	if bucket == "" {
+		return nil
+	}
+	onObject := false
+	for _, t := range row.Resources {
+		onObject = onObject || t.Name == "object"
+	}
+	switch r.head.host.S3.Style {
+	case "accesspoint":
+		ap := p + "s3:" + r.call.Region + ":" + r.head.host.Account + ":accesspoint/" + bucket
+		if onObject {
+			if !hasKey {
+				return []Resource{{ARN: ap + "/object/*", Type: "accesspointobject", Account: r.head.host.Account, Partial: true}}
+			}
+			return []Resource{{ARN: ap + "/object/" + key, Type: "accesspointobject", Account: r.head.host.Account}}
+		}
+		return []Resource{{ARN: ap, Type: "accesspoint", Account: r.head.host.Account}}
+	case "express":
+		return nil
+	}
+	if strings.HasPrefix(bucket, "arn:") {
+		return nil
+	}
+	switch {
+	case onObject && r.call.Operation == "DeleteObjects":
+		var out []Resource
+		for _, k := range r.values("Delete.Object.Key") {
+			out = append(out, Resource{ARN: p + "s3:::" + bucket + "/" + k, Type: "object"})
+		}
+		if len(out) > 0 && len(out) <= 1000 {
+			return out
+		}
+		return []Resource{{ARN: p + "s3:::" + bucket + "/*", Type: "object", Partial: true}}
+	case onObject && hasKey:
+		return []Resource{{ARN: p + "s3:::" + bucket + "/" + key, Type: "object"}}
+	case onObject:
+		return []Resource{{ARN: p + "s3:::" + bucket + "/*", Type: "object", Partial: true}}
+	}
+	for _, t := range row.Resources {
+		if t.Name == "bucket" {
+			return []Resource{{ARN: p + "s3:::" + bucket, Type: "bucket"}}
+		}
+	}
+	return nil
+}
+
+// source is what a copy reads: /bucket/key or bucket/key, percent-encoded, or an
+// access point's ARN; ?versionId= may follow.
+func (r *resolver) source(p string) []Resource {
+	s, _, _ := strings.Cut(r.copySource(), "?versionId=")
+	dec, err := url.PathUnescape(strings.TrimPrefix(s, "/"))
+	if err != nil {
+		return []Resource{{ARN: "*", Partial: true}}
+	}
+	if strings.HasPrefix(dec, "arn:") {
+		return []Resource{r.resource(dec, "accesspointobject", false)}
+	}
+	b, k, ok := strings.Cut(dec, "/")
+	if !ok || b == "" || k == "" {
+		return []Resource{{ARN: "*", Partial: true}}
+	}
+	return []Resource{{ARN: p + "s3:::" + b + "/" + k, Type: "object"}}
+}
+
+// sqs reads account and name out of the queue URL. Its host is not looked at: SQS
+// itself goes by the path.
+func (r *resolver) sqs(row catalog.Action) []Resource {
+	if typeName(row) != "queue" {
+		return nil
+	}
+	prefix := "arn:" + r.call.Partition + ":sqs:" + r.call.Region + ":"
+	for _, u := range r.values("QueueUrl") {
+		_, path, ok := strings.Cut(u, "://")
+		f := strings.Split(path, "/")
+		if ok && len(f) == 3 && isAccount(f[1]) && f[2] != "" {
+			return []Resource{{ARN: prefix + f[1] + ":" + f[2], Type: "queue", Account: f[1]}}
+		}
+		return nil
+	}
+	for _, n := range r.values("QueueName") {
+		acct := r.account()
+		if o := r.values("QueueOwnerAWSAccountId"); len(o) == 1 {
+			acct = o[0]
+		}
+		if acct == "" {
+			return []Resource{{ARN: prefix + "*:" + n, Type: "queue", Partial: true}}
+		}
+		return []Resource{{ARN: prefix + acct + ":" + n, Type: "queue", Account: acct}}
+	}
+	return nil
+}
+
+// kms: an alias stands for a key that the request does not tell.
+func (r *resolver) kms(row catalog.Action) []Resource {
+	if typeName(row) != "key" {
+		return nil
+	}
+	for _, v := range r.values("KeyId") {
+		_, alias, ok := strings.Cut(v, ":alias/")
+		if strings.HasPrefix(v, "alias/") || (ok && alias != "") {
+			acct, region := r.account(), r.call.Region
+			if f := strings.SplitN(v, ":", 6); len(f) == 6 {
+				region, acct = f[3], f[4]
+			}
+			if acct == "" {
+				acct = "*"
+			}
+			return []Resource{{ARN: "arn:" + r.call.Partition + ":kms:" + region + ":" + acct + ":key/*", Type: "key", Partial: true}}
+		}
+	}
+	return nil
+}
+
+// secret: a secret's ARN ends in six random characters that its name does not
+// tell.
+func (r *resolver) secret(row catalog.Action) []Resource {
+	if typeName(row) != "Secret" {
+		return nil
+	}
+	var out []Resource
+	for _, path := range []string{"SecretId", "SecretIdList[]", "Name"} {
+		for _, v := range r.values(path) {
+			if strings.HasPrefix(v, "arn:") {
+				out = append(out, r.resource(v, "Secret", false))
+				continue
+			}
+			acct := r.account()
+			if acct == "" {
+				acct = "*"
+			}
+			out = append(out, r.resource("arn:"+r.call.Partition+":secretsmanager:"+r.call.Region+":"+acct+":secret:"+v+"-*", "Secret", true))
+		}
+		if len(out) > 0 {
+			break
+		}
+	}
+	return out
+}
+
+// parameter: /a/b and a/b are parameter/a/b.
+func (r *resolver) parameter(row catalog.Action) []Resource {
+	if typeName(row) != "parameter" {
+		return nil
+	}
+	var out []Resource
+	acct, missing := r.account(), false
+	if acct == "" {
+		acct, missing = "*", true
+	}
+	for _, path := range []string{"Name", "Names[]", "Path"} {
+		for _, v := range r.values(path) {
+			if strings.HasPrefix(v, "arn:") {
+				out = append(out, r.resource(v, "parameter", false))
+				continue
+			}
+			// name:3 and name:label are versions of the parameter.
+			v, _, _ = strings.Cut(v, ":")
+			arn := "arn:" + r.call.Partition + ":ssm:" + r.call.Region + ":" + acct + ":parameter/" + strings.TrimPrefix(v, "/")
+			partial := missing
+			out = append(out, r.resource(arn, "parameter", partial))
+			if path == "Path" {
+				out = append(out, r.resource(strings.TrimSuffix(arn, "/")+"/*", "parameter", true))
+			}
+		}
+	}
+	return out
+}
+
+// roles are all role ARNs in the input.
+func (r *resolver) roles() []Resource {
+	var out []Resource
+	seen := map[string]bool{}
+	var walk func(any)
+	walk = func(n any) {
+		switch v := n.(type) {
+		case map[string]any:
+			for _, e := range v {
+				walk(e)
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		case string:
+			if strings.HasPrefix(v, "arn:") && strings.Contains(v, ":iam::") && strings.Contains(v, ":role/") && !seen[v] {
+				seen[v] = true
+				out = append(out, r.resource(v, "role", false))
+			}
+		}
+	}
+	walk(r.call.Params)
+	return out
+}
