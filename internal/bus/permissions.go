@@ -1,0 +1,96 @@
+package bus
+
+import "github.com/nats-io/jwt/v2"
+
+// The streams.
+const (
+	EventsStream    = "SALLYPORT_EVENTS"
+	ApprovalsStream = "SALLYPORT_APPROVALS"
+)
+
+// Role is a user of the bus; each has its own creds file and inbox prefix
+// _INBOX.<role>, so that none can read another's answers.
+type Role string
+
+// The roles.
+const (
+	Gateway  Role = "gateway"  // publishes events and requests to approve
+	Recorder Role = "recorder" // consumes events
+	Approver Role = "approver" // reads what is pending, answers it
+	Operator Role = "operator" // revokes, and reads events
+)
+
+// Roles is every role, in the order of the documentation.
+var Roles = []Role{Gateway, Recorder, Approver, Operator}
+
+// RecorderDurable is the durable consumer of the first recorder. The operator
+// may create consumers, to follow events, but neither change nor read this one:
+// it could otherwise make the recorder skip what it should not see.
+const RecorderDurable = "recorder"
+
+// grant is what one role may do. Everything else is refused by the server.
+type grant struct {
+	pub, sub, denyPub []string
+	responses         bool // may answer requests that it receives
+}
+
+// grants is the table of permissions. None may touch a stream itself
+// ($JS.API.STREAM.* but INFO), another account ($SYS), or an inbox of others.
+func grants(prefix string) map[Role]grant {
+	const api = "$JS.API."
+	consume := func(stream string) []string {
+		return []string{
+			api + "STREAM.INFO." + stream,
+			api + "CONSUMER.INFO." + stream + ".*",
+			api + "CONSUMER.CREATE." + stream + ".>",
+			api + "CONSUMER.MSG.NEXT." + stream + ".*",
+		}
+	}
+	return map[Role]grant{
+		Gateway: {
+			pub: []string{
+				prefix + ".events.*.*.>",
+				prefix + ".approvals.pending.*",
+				prefix + ".approvals.outcome.*",
+				api + "STREAM.INFO." + EventsStream, // to check the stream's settings
+			},
+			sub:       []string{"_INBOX.gateway.>", prefix + ".approvals.answer.*", prefix + ".control.revoke"},
+			responses: true,
+		},
+		Recorder: {
+			pub: append(consume(EventsStream), "$JS.ACK."+EventsStream+".>"),
+			sub: []string{"_INBOX.recorder.>"},
+		},
+		Approver: {
+			pub: append(consume(ApprovalsStream), prefix+".approvals.answer.*"),
+			sub: []string{"_INBOX.approver.>"},
+		},
+		Operator: {
+			pub: append(consume(EventsStream), prefix+".control.revoke"),
+			sub: []string{"_INBOX.operator.>"},
+			denyPub: []string{
+				api + "CONSUMER.CREATE." + EventsStream + "." + RecorderDurable,
+				api + "CONSUMER.CREATE." + EventsStream + "." + RecorderDurable + ".>",
+				api + "CONSUMER.MSG.NEXT." + EventsStream + "." + RecorderDurable,
+			},
+		},
+	}
+}
+
+// template is a grant in NATS's form. It goes into the account's claims as a
+// scoped signing key: a creds file has no permissions of its own, so that a
+// changed table holds for old files too.
+func (g grant) template() jwt.UserPermissionLimits {
+	t := jwt.UserPermissionLimits{
+		Permissions: jwt.Permissions{
+			Pub: jwt.Permission{Allow: g.pub, Deny: g.denyPub},
+			Sub: jwt.Permission{Allow: g.sub},
+		},
+		Limits:                 jwt.Limits{NatsLimits: jwt.NatsLimits{Subs: 256, Data: jwt.NoLimit, Payload: jwt.NoLimit}},
+		AllowedConnectionTypes: jwt.StringList{jwt.ConnectionTypeStandard, jwt.ConnectionTypeInProcess},
+	}
+	if g.responses {
+		t.Resp = &jwt.ResponsePermission{MaxMsgs: 1, Expires: responseTime}
+	}
+	return t
+}

@@ -1,0 +1,102 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+// dedupeWindow is how long the server remembers event ids. It serves only to
+// show a repeated id as an error; no event is published twice on purpose.
+const dedupeWindow = 2 * time.Minute
+
+// StreamOptions are what of the streams is configurable.
+type StreamOptions struct {
+	Prefix   string // subject prefix; "" is sallyport
+	Replicas int    // 0 is 1
+}
+
+// EnsureStreams makes the stream of events, or checks the one that is there. A
+// stream with other settings is an error and stays as it is: it may be somebody
+// else's, and changing it needs a decision. The gateway's own user may look but
+// not make; on an external server whoever administers it makes the stream.
+func EnsureStreams(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
+	if o.Prefix == "" {
+		o.Prefix = "sallyport"
+	}
+	if err := event.ValidPrefix(o.Prefix); err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("JetStream: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	want := eventsConfig(o)
+	stream, err := js.Stream(ctx, EventsStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if stream, err = js.CreateStream(ctx, want); err != nil {
+			return fmt.Errorf("make stream %s (on an external NATS, let its administrator make it): %w", EventsStream, err)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", EventsStream, err)
+	}
+	return checkStream(stream.CachedInfo().Config, want)
+}
+
+func eventsConfig(o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        EventsStream,
+		Description: "Sallyport events: append only",
+		Subjects:    []string{o.Prefix + ".events.>"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardNew, // full means refused, never the oldest forgotten
+		MaxMsgs:     -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1,
+		Replicas:   max(o.Replicas, 1),
+		Duplicates: dedupeWindow,
+		DenyDelete: true, DenyPurge: true,
+	}
+}
+
+// checkStream names every setting of an existing stream by which an event could
+// be lost, rewritten or acknowledged without being kept. Limits that only lead
+// to refusals (bytes, message size) are the administrator's.
+func checkStream(have, want jetstream.StreamConfig) error {
+	var bad []string
+	expect := func(ok bool, format string, args ...any) {
+		if !ok {
+			bad = append(bad, fmt.Sprintf(format, args...))
+		}
+	}
+	expect(slices.Equal(have.Subjects, want.Subjects), "subjects must be %s", want.Subjects[0])
+	expect(have.Storage == jetstream.FileStorage, "storage must be file")
+	expect(have.Retention == jetstream.LimitsPolicy, "retention must be limits")
+	expect(have.Discard == jetstream.DiscardNew, "discard must be new")
+	expect(have.DenyDelete, "deny_delete must be set")
+	expect(have.DenyPurge, "deny_purge must be set")
+	expect(!have.AllowRollup, "allow_rollup_hdrs must be off")
+	expect(!have.AllowMsgTTL, "allow_msg_ttl must be off")
+	expect(!have.NoAck, "no_ack must be off")
+	expect(!have.Sealed, "it must not be sealed")
+	expect(have.MaxAge == 0, "max_age must be 0")
+	expect(have.MaxMsgsPerSubject <= 0, "max_msgs_per_subject must be unlimited")
+	expect(have.Duplicates > 0, "duplicate_window must be above 0")
+	expect(have.Mirror == nil && len(have.Sources) == 0, "it must not be a mirror or have sources")
+	expect(have.RePublish == nil && have.SubjectTransform == nil, "it must not republish or transform subjects")
+	expect(have.Replicas >= want.Replicas, "replicas must be at least %d", want.Replicas)
+	if bad != nil {
+		return fmt.Errorf("stream %s exists with settings that could lose events: %s; change them, or use another NATS account", EventsStream, strings.Join(bad, "; "))
+	}
+	return nil
+}
