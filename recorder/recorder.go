@@ -1,0 +1,187 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+const (
+	apiTime = 10 * time.Second
+	again   = 2 * time.Second // between tries to get at the consumer
+)
+
+// Recorder consumes the stream into a Store. Fields are set before Run.
+type Recorder struct {
+	Conn    *nats.Conn   // as bus.Recorder; stays its caller's
+	Store   *Store       // stays its caller's; used by Run alone meanwhile
+	Prefix  string       // subject prefix; "" is sallyport
+	Durable string       // durable consumer, one for each recorder; "" is recorder
+	Batch   int          // most messages for one sync; 0 is 256
+	Log     *slog.Logger // nil discards
+}
+
+// Run records until ctx ends, then writes what the stream still holds for it (at
+// most 10 s), and returns nil. It keeps trying while NATS is away. An error of
+// the store ends it: what was not synced is not acknowledged and comes again.
+func (r Recorder) Run(ctx context.Context) error {
+	if r.Prefix == "" {
+		r.Prefix = "sallyport"
+	}
+	if r.Durable == "" {
+		r.Durable = "recorder"
+	}
+	if r.Batch <= 0 {
+		r.Batch = 256
+	}
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+	js, err := jetstream.New(r.Conn)
+	if err != nil {
+		return fmt.Errorf("recorder: JetStream: %w", err)
+	}
+	for {
+		cons, err := r.consumer(ctx, js)
+		if err == nil {
+			err = r.consume(ctx, cons)
+		}
+		var broken storeError
+		switch {
+		case errors.As(err, &broken):
+			return broken.error
+		case ctx.Err() != nil:
+			return nil
+		}
+		r.Log.Warn("recorder: lost the stream, trying again", "error", err)
+		wait := time.NewTimer(again)
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return nil
+		case <-wait.C:
+		}
+	}
+}
+
+// storeError marks the errors that end Run.
+type storeError struct{ error }
+
+func (r Recorder) consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTime)
+	defer cancel()
+	cons, err := js.CreateOrUpdateConsumer(ctx, Stream, jetstream.ConsumerConfig{
+		Durable: r.Durable, Description: "Sallyport recorder",
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       30 * time.Second,
+		MaxDeliver:    -1, // until it is on disk
+		MaxAckPending: 16 * r.Batch,
+		FilterSubject: r.Prefix + ".events.>",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s of stream %s: %w", r.Durable, Stream, err)
+	}
+	return cons, nil
+}
+
+// consume writes batches: one message as soon as it comes, and with it all that
+// came meanwhile, under one sync.
+func (r Recorder) consume(ctx context.Context, cons jetstream.Consumer) error {
+	iter, err := cons.Messages(jetstream.PullMaxMessages(4 * r.Batch))
+	if err != nil {
+		return fmt.Errorf("consume: %w", err)
+	}
+	ch := make(chan jetstream.Msg, r.Batch)
+	failed := make(chan error, 1)
+	go func() { // ends when iter does; the loop below empties ch until then
+		defer close(ch)
+		for {
+			m, err := iter.Next()
+			if err == nil {
+				ch <- m
+			} else if !errors.Is(err, jetstream.ErrNoHeartbeat) {
+				failed <- err
+				return
+			}
+		}
+	}()
+	stop := context.AfterFunc(ctx, iter.Drain)
+	defer stop()
+	defer func() {
+		iter.Stop()
+		for range ch { // so that the goroutine ends
+		}
+	}()
+	for m := range ch {
+		batch := append(make([]jetstream.Msg, 0, r.Batch), m)
+		for more := true; more && len(batch) < r.Batch; {
+			select {
+			case m, ok := <-ch:
+				if more = ok; ok {
+					batch = append(batch, m)
+				}
+			default:
+				more = false
+			}
+		}
+		if err := r.write(batch); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() == nil {
+		return <-failed
+	}
+	return r.rest(cons)
+}
+
+// rest writes what is in the stream when the recorder is told to end.
+func (r Recorder) rest(cons jetstream.Consumer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), apiTime)
+	defer cancel()
+	for ctx.Err() == nil {
+		b, err := cons.FetchNoWait(r.Batch)
+		if err != nil {
+			return fmt.Errorf("fetch the rest: %w", err)
+		}
+		var batch []jetstream.Msg
+		for m := range b.Messages() {
+			batch = append(batch, m)
+		}
+		if len(batch) == 0 {
+			break
+		}
+		if err := r.write(batch); err != nil {
+			return err
+		}
+	}
+	return r.Conn.FlushTimeout(apiTime) // acknowledgements
+}
+
+func (r Recorder) write(batch []jetstream.Msg) error {
+	records := make([]Record, 0, len(batch))
+	for _, m := range batch {
+		session, _, _, err := event.ParseSubject(r.Prefix, m.Subject())
+		if err != nil { // the gateway makes none such; kept among those without a session
+			session = event.NoSession
+			r.Log.Warn("recorder: odd subject", "error", err)
+		}
+		records = append(records, Record{Session: session, Subject: m.Subject(), MsgID: m.Headers().Get(jetstream.MsgIDHeader), Payload: m.Data()})
+	}
+	if err := r.Store.Append(records); err != nil {
+		return storeError{err}
+	}
+	for _, m := range batch {
+		if err := m.Ack(); err != nil { // it comes again, and is left out then
+			r.Log.Warn("recorder: acknowledge", "error", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package recorder
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+const clock = "2006-01-02 15:04:05Z"
+
+// WriteStory tells a session to a human: one block for each request. Nothing in
+// the events can control the terminal.
+func WriteStory(w io.Writer, s *Session) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "session %s\n", safe(s.ID))
+	block := "" // the exchange whose block is open
+	for _, e := range sorted(s.Events) {
+		if x := e.Exchange(); x != block {
+			block = x
+			fmt.Fprintf(out, "\n%s  %s\n", e.Time.UTC().Format(clock), title(e))
+			who(out, e.Data.Head())
+		}
+		tell(out, e)
+	}
+	if len(s.Problems) > 0 {
+		fmt.Fprintf(out, "\n%d places of the record cannot be read:\n", len(s.Problems))
+		for _, p := range s.Problems {
+			fmt.Fprintf(out, "  %s\n", safe(p.Error()))
+		}
+	}
+	return out.Flush()
+}
+
+// sorted keeps the events of one request together, requests by when they began.
+func sorted(in []event.Event) []event.Event {
+	var order []string
+	by := map[string][]event.Event{}
+	for _, e := range in {
+		x := e.Exchange()
+		if e.Kind() == event.KindSessionClosed {
+			x += " closed" // beside session.opened it would come first
+		}
+		if by[x] == nil {
+			order = append(order, x)
+		}
+		by[x] = append(by[x], e)
+	}
+	out := make([]event.Event, 0, len(in))
+	for _, x := range order {
+		out = append(out, by[x]...)
+	}
+	return out
+}
+
+func title(e event.Event) string {
+	switch e.Kind() {
+	case event.KindSessionOpened:
+		return "session opened"
+	case event.KindSessionClosed:
+		return "session closed"
+	}
+	return "request " + e.Exchange()
+}
+
+func line(w io.Writer, name, format string, args ...any) {
+	fmt.Fprintf(w, "  %-10s  %s\n", name, fmt.Sprintf(format, args...))
+}
+
+func who(w io.Writer, h *event.Common) {
+	u := h.UserIdentity
+	text := cmp.Or(safe(u.Subject), "(unknown)")
+	if u.Label != "" {
+		text += ` as "` + safe(u.Label) + `"`
+	}
+	if u.Issuer != "" {
+		text += " of " + safe(u.Issuer)
+	}
+	if len(u.Groups) > 0 {
+		text += " in " + safeAll(u.Groups)
+	}
+	if h.SourceIPAddress != "" {
+		text += " from " + safe(h.SourceIPAddress)
+	}
+	line(w, "who", "%s", text)
+	if h.UserAgent != "" {
+		line(w, "agent", "%s", safe(h.UserAgent))
+	}
+}
+
+func call(w io.Writer, o event.Operation) {
+	if o.EventName == "" {
+		return
+	}
+	text := safe(o.Service) + ":" + safe(o.EventName)
+	for _, s := range []string{o.AccessLevel, o.AWSRegion, o.RecipientAccountID} {
+		if s != "" {
+			text += ", " + safe(s)
+		}
+	}
+	if o.Target != "" {
+		text += ", target " + safe(o.Target)
+	}
+	line(w, "call", "%s", text)
+}
+
+func digest(w io.Writer, name string, d *event.Digest) {
+	if d != nil {
+		line(w, name, "%d bytes, sha256 %s", d.Size, cmp.Or(safe(d.SHA256), "(not taken)"))
+	}
+}
+
+func tell(w io.Writer, e event.Event) {
+	switch d := e.Data.(type) {
+	case *event.Request:
+		call(w, d.Operation)
+		for _, r := range d.Resources {
+			line(w, "on", "%s", safe(r.ARN))
+		}
+		if d.ResourcesOmitted > 0 {
+			line(w, "on", "... and %d more", d.ResourcesOmitted)
+		}
+		if d.RealKeySeen {
+			line(w, "warning", "the client sent a real AWS key id; it was stripped")
+		}
+		digest(w, "body", d.RequestBody)
+	case *event.Decision:
+		text := safe(d.Effect)
+		if len(d.Rules) > 0 {
+			text += " by " + safeAll(d.Rules)
+		}
+		line(w, "decision", "%s", text)
+		if d.ErrorMessage != "" {
+			line(w, "told", "%s", safe(d.ErrorMessage))
+		}
+	case *event.Credential:
+		line(w, "credential", "%s of %s until %s", safe(d.AccessKeyID), safe(d.RoleARN), d.Expires.UTC().Format(time.TimeOnly+"Z"))
+		if d.SessionPolicy != "" {
+			line(w, "policy", "%s", safe(d.SessionPolicy))
+		}
+	case *event.Response:
+		text := strconv.Itoa(d.Status)
+		if d.ErrorCode != "" {
+			text += " " + safe(d.ErrorCode)
+		}
+		line(w, "answer", "%s", text)
+		for _, f := range d.Findings {
+			line(w, "masked", "%s (%s)", safe(f.Path), safe(cmp.Or(f.Rule, f.Source)))
+		}
+		if d.FindingsOmitted > 0 {
+			line(w, "masked", "... and %d more", d.FindingsOmitted)
+		}
+		digest(w, "sent", d.RequestBody)
+		digest(w, "received", d.ResponseBody)
+	case *event.Aborted:
+		line(w, "aborted", "%s: %s %s", safe(d.Stage), safe(d.ErrorCode), safe(d.ErrorMessage))
+	case *event.Refused:
+		call(w, d.Operation)
+		line(w, "refused", "%s: %s (%s %s%s)", safe(d.ErrorCode), safe(d.ErrorMessage), safe(d.Method), safe(d.Host), safe(d.Path))
+		if d.Repeated > 0 {
+			line(w, "", "and %d times more", d.Repeated)
+		}
+	case *event.SessionClosed:
+		line(w, "why", "%s", safe(d.Reason))
+	}
+}
+
+// WriteSummaries writes the table of `sessions list`.
+func WriteSummaries(w io.Writer, list []Summary) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SESSION\tWHO\tLABEL\tFIRST\tLAST\tCALLS\tALLOWED\tDENIED\tREFUSED\tMASKED\tTARGETS")
+	for _, s := range list {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", safe(s.Session), cmp.Or(safe(s.User.Subject), "-"), cmp.Or(safe(s.User.Label), "-"),
+			s.First.UTC().Format(clock), s.Last.UTC().Format(clock), s.Calls, s.Allowed, s.Denied, s.Refused, s.Masked, cmp.Or(safeAll(s.Targets), "-"))
+	}
+	return t.Flush()
+}
