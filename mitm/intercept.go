@@ -1,0 +1,154 @@
+package mitm
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const established = "HTTP/1.1 200 Connection established\r\n\r\n"
+
+// intercepted is the decrypted connection of a tunnel.
+type intercepted struct {
+	*tls.Conn
+	host    string
+	handler http.Handler
+}
+
+type tunnelKey struct{}
+
+// intercept speaks TLS with the client and queues the connection for the inner
+// server.
+func (p *Proxy) intercept(c net.Conn, host string, _ uint16, a Admission) {
+	_ = c.SetDeadline(time.Now().Add(p.HandshakeTimeout))
+	if _, err := io.WriteString(c, established); err != nil {
+		_ = c.Close()
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, p.HandshakeTimeout)
+	defer cancel()
+	t := tls.Server(&stalling{Conn: c, timeout: p.StallTimeout}, &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1"}, // HTTP/2 is not offered, and so never spoken
+		Time:       p.Now,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			// The certificate is the CONNECT host's in any case. Another SNI, or none,
+			// means that the client has another host in mind than was admitted.
+			if !sameHost(hello.ServerName, host) {
+				return nil, errors.New("mitm: SNI is not the CONNECT host")
+			}
+			return p.Certificate(ctx, host)
+		},
+	})
+	// Whatever is not a TLS handshake (plaintext HTTP, an HTTP/2 preface) fails here.
+	if err := t.HandshakeContext(ctx); err != nil {
+		p.Log.DebugContext(ctx, "TLS with the client failed", "host", host, "cause", err.Error())
+		_ = c.Close()
+		return
+	}
+	_ = c.SetDeadline(time.Time{})
+	if !p.queue.put(&intercepted{Conn: t, host: host, handler: a.Handler}) {
+		_ = t.Close()
+	}
+}
+
+// serveInner checks what every decrypted request must be, and hands it to the
+// tunnel's handler. net/http has parsed it: two Host headers, a malformed header
+// or framing never get here. Where Content-Length and chunked framing both stood,
+// net/http has taken the latter; what goes on to AWS is framed anew, on a
+// connection that no other identity uses, so the two cannot be played off
+// against each other.
+func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
+	t, ok := r.Context().Value(tunnelKey{}).(*intercepted)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	switch {
+	case len(r.RequestURI) == 0 || r.RequestURI[0] != '/' || r.Method == http.MethodConnect:
+		refuse(w, http.StatusBadRequest, "sallyport: the request's target must be a path (origin form)")
+	case !sameHost(r.Host, t.host):
+		refuse(w, http.StatusMisdirectedRequest, "sallyport: the Host header is not the host of the CONNECT")
+	case r.Header.Get("Upgrade") != "" || r.Header.Get("Http2-Settings") != "":
+		refuse(w, http.StatusBadRequest, "sallyport: upgrades (WebSocket, HTTP/2) are not carried")
+	case r.Header.Get("Trailer") != "" || len(r.Trailer) > 0:
+		refuse(w, http.StatusBadRequest, "sallyport: HTTP trailers are not carried")
+	default:
+		r.Host = t.host
+		r.Body = &stallingBody{ReadCloser: r.Body, c: http.NewResponseController(w), timeout: p.StallTimeout}
+		t.handler.ServeHTTP(w, r)
+	}
+}
+
+// stalling gives each write to the client a deadline of its own: a client that
+// stops reading is cut, one that reads slowly for hours is not.
+type stalling struct {
+	net.Conn
+	timeout time.Duration
+}
+
+func (c *stalling) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// stallingBody does the same for a request's body.
+type stallingBody struct {
+	io.ReadCloser
+	c       *http.ResponseController
+	timeout time.Duration
+}
+
+func (b *stallingBody) Read(p []byte) (int, error) {
+	_ = b.c.SetReadDeadline(time.Now().Add(b.timeout))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		// From here on the server itself reads, to notice that the client went away.
+		_ = b.c.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// queue is a net.Listener whose connections are put in by hand.
+type queue struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	close  func()
+}
+
+func newQueue() *queue {
+	q := &queue{conns: make(chan net.Conn), closed: make(chan struct{})}
+	q.close = sync.OnceFunc(func() { close(q.closed) })
+	return q
+}
+
+func (q *queue) put(c net.Conn) bool {
+	select {
+	case q.conns <- c:
+		return true
+	case <-q.closed:
+		return false
+	}
+}
+
+// Accept implements net.Listener.
+func (q *queue) Accept() (net.Conn, error) {
+	select {
+	case c := <-q.conns:
+		return c, nil
+	case <-q.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (q *queue) Close() error { q.close(); return nil }
+
+// Addr implements net.Listener; there is none.
+func (q *queue) Addr() net.Addr { return &net.TCPAddr{} }

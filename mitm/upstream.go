@@ -1,0 +1,133 @@
+package mitm
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+const (
+	maxPools    = 4096
+	idlePerHost = 256 // net/http's default of 2 makes every third concurrent request a new handshake
+)
+
+// Upstream is the way out: HTTP/1.1 over verified TLS, with a pool of connections
+// for each key, so that no two identities ever share one. It follows no
+// redirect, takes no proxy from the environment, and adds no header. Dialer is
+// required. Fields must not change after first use.
+type Upstream struct {
+	Dialer *Dialer
+	// Endpoint gets every connection in place of the request's host; Host header
+	// and SNI stay the request's. http or https with host:port; nil: none.
+	Endpoint *url.URL
+	RootCAs  *x509.CertPool // nil: the system's
+
+	once  sync.Once
+	pools *lru.Cache[string, *http.Transport]
+}
+
+func (u *Upstream) setUp() {
+	u.pools, _ = lru.NewWithEvict(maxPools, func(_ string, t *http.Transport) { t.CloseIdleConnections() }) // errs only for size < 1
+}
+
+// For is the pool of key.
+func (u *Upstream) For(key string) http.RoundTripper {
+	u.once.Do(u.setUp)
+	if t, ok := u.pools.Get(key); ok {
+		return &pool{u, t}
+	}
+	t := u.transport()
+	if prev, ok, _ := u.pools.PeekOrAdd(key, t); ok {
+		t = prev
+	}
+	return &pool{u, t}
+}
+
+// CloseKey closes key's idle connections and forgets the pool.
+func (u *Upstream) CloseKey(key string) {
+	u.once.Do(u.setUp)
+	u.pools.Remove(key)
+}
+
+// Close closes all idle connections.
+func (u *Upstream) Close() {
+	u.once.Do(u.setUp)
+	u.pools.Purge()
+}
+
+func (u *Upstream) transport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            u.dial,
+		TLSClientConfig:        &tls.Config{RootCAs: u.RootCAs, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(32)},
+		TLSHandshakeTimeout:    10 * time.Second,
+		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
+		DisableCompression:     true,                                                   // or it would ask for gzip and decode in silence
+		MaxIdleConnsPerHost:    idlePerHost,
+		IdleConnTimeout:        10 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+		WriteBufferSize:        32 << 10,
+		ReadBufferSize:         32 << 10,
+	}
+}
+
+func (u *Upstream) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if u.Endpoint != nil { // the operator's own word: it may be on loopback
+		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, endpointAddress(u.Endpoint))
+	}
+	if u.Dialer == nil {
+		return nil, errors.New("mitm: an upstream without a dialer dials nothing")
+	}
+	return u.Dialer.DialContext(ctx, network, address)
+}
+
+func endpointAddress(e *url.URL) string {
+	if e.Port() != "" {
+		return e.Host
+	}
+	if e.Scheme == "http" {
+		return net.JoinHostPort(e.Hostname(), "80")
+	}
+	return net.JoinHostPort(e.Hostname(), "443")
+}
+
+type pool struct {
+	u *Upstream
+	t *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		return nil, errors.New("mitm: upstream requests are https")
+	}
+	clone := r.Clone(r.Context())
+	if p.u.Endpoint != nil {
+		clone.URL.Scheme = p.u.Endpoint.Scheme
+	}
+	if clone.Body == nil || clone.Body == http.NoBody {
+		// net/http sends a GET without body a second time when a kept connection
+		// breaks under it. A request is on record once and goes out once, and an AWS
+		// query GET can be a write; a body of ours, empty, prevents it.
+		clone.Body, clone.GetBody = io.NopCloser(strings.NewReader("")), nil
+	}
+	resp, err := p.t.RoundTrip(clone)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		_ = resp.Body.Close()
+		return nil, errors.New("mitm: the upstream switched protocols unasked")
+	}
+	return resp, nil
+}
