@@ -1,0 +1,75 @@
+package config
+
+import (
+	"crypto/x509"
+	"errors"
+	"os"
+
+	"github.com/sallyport/sallyport/internal/strictyaml"
+)
+
+// Check looks at the files that the configuration names: they must be there, be
+// readable, hold certificates where roots are expected, and be private where they
+// hold a key. The error is of type strictyaml.Problems. state_dir may be missing;
+// it is made when the gateway starts.
+func (c *Config) Check() error {
+	var problems strictyaml.Problems
+	for _, p := range c.paths() {
+		if *p.value == "" {
+			continue
+		}
+		if why := p.check(); why != "" {
+			problems = append(problems, c.doc.Problem(p.key, "%s: %s", *p.value, why))
+		}
+	}
+	return problems.Err()
+}
+
+func (p pathKey) check() string {
+	info, err := os.Stat(*p.value)
+	switch {
+	case p.kind == folder && errors.Is(err, os.ErrNotExist):
+		return ""
+	case err != nil:
+		return "cannot be opened: " + cause(err)
+	case p.kind == folder && !info.IsDir():
+		return "is not a folder"
+	case p.kind == folder && info.Mode().Perm()&0o077 != 0:
+		return "others can look into it; run chmod 700"
+	case p.kind == folder:
+		return ""
+	case !info.Mode().IsRegular():
+		return "is not a file"
+	case p.kind == private && info.Mode().Perm()&0o077 != 0:
+		return "holds a secret and others can read it; run chmod 600"
+	}
+	data, err := os.ReadFile(*p.value)
+	if err != nil {
+		return "cannot be read: " + cause(err)
+	}
+	if p.kind == roots && !x509.NewCertPool().AppendCertsFromPEM(data) {
+		return "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
+	}
+	return ""
+}
+
+// Warnings are settings that work and that somebody should have thought about.
+func (c *Config) Warnings() []strictyaml.Problem {
+	var out []strictyaml.Problem
+	if l := c.Proxy.Listen; !l.IsZero() && !l.Loopback() {
+		out = append(out, c.doc.Problem("proxy.listen", "other machines can connect, and their tokens cross the network in the clear; prefer tls_listen unless the network is private"))
+	}
+	if l := c.Admin.Listen; !l.IsZero() && !l.Loopback() {
+		out = append(out, c.doc.Problem("admin.listen", "other machines can read the metrics"))
+	}
+	if c.AWS.Endpoint.URL != nil {
+		out = append(out, c.doc.Problem("aws.endpoint", "every AWS request goes to %s, none to AWS", c.AWS.Endpoint))
+	}
+	if c.Identity.Local {
+		out = append(out, c.doc.Problem("identity.local", "everybody who can read state_dir can make tokens for any subject; for trials only"))
+	}
+	if !c.Mask.AWSSensitive {
+		out = append(out, c.doc.Problem("mask.aws_sensitive", "agents see secrets in AWS's answers, except where a rule masks them"))
+	}
+	return out
+}

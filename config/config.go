@@ -1,0 +1,182 @@
+// Package config reads sallyport.yaml. Its types are the reference of the keys;
+// defaults.go has all defaults.
+//
+// It accepts one strict YAML document and reports everything that is wrong with
+// it at once, each with file, line and what to do (strictyaml.Problems). It
+// refuses keys that it does not know, secrets written into the file (they come
+// from files that are named in it), and settings that would quietly give up what
+// the gateway is for: a tunnel to AWS, the trial issuer on a network, a target
+// named like a real AWS key.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/strictyaml"
+)
+
+// Config is sallyport.yaml. After Load, paths are absolute (relative ones are
+// relative to the file's folder), and what is left out has its default.
+type Config struct {
+	// StateDir holds the CA, the embedded NATS server's data and the records.
+	// Mode 0700. Default ./state.
+	StateDir string   `yaml:"state_dir"`
+	Proxy    Proxy    `yaml:"proxy"`
+	AWS      AWS      `yaml:"aws"`
+	Identity Identity `yaml:"identity"`
+	// Targets are the AWS roles that agents may name, by the name that stands in
+	// the agents' profiles as aws_access_key_id: letters, digits, _ . -, at most
+	// 64, and not like a real key id (AKIA...). At least one.
+	Targets map[string]*Target `yaml:"targets"`
+	Policy  Policy             `yaml:"policy"`
+	Mask    Mask               `yaml:"mask"`
+	NATS    NATS               `yaml:"nats"`
+	Admin   Admin              `yaml:"admin"`
+
+	path          string
+	doc           *strictyaml.Document
+	defaultTarget string
+}
+
+// Proxy is where agents connect.
+type Proxy struct {
+	// Listen takes HTTP CONNECT. Default 127.0.0.1:3128; "" turns it off. Port 0:
+	// any free port.
+	Listen strictyaml.HostPort `yaml:"listen"`
+	// TLSListen is the same over TLS, with a certificate of our CA. Default off.
+	TLSListen strictyaml.HostPort `yaml:"tls_listen"`
+	// Tunnel lists host:port that are passed through untouched, for callers with a
+	// valid token. Exact names outside AWS; no wildcards, no IP addresses.
+	Tunnel []strictyaml.HostPort `yaml:"tunnel"`
+}
+
+// AWS is how the gateway reaches AWS.
+type AWS struct {
+	// Endpoint gets every request in place of AWS, STS too: http(s)://host:port of
+	// LocalStack or moto. Host header and SNI stay the AWS name. Default off.
+	Endpoint strictyaml.URL `yaml:"endpoint"`
+	// CAFile has further roots (PEM) for TLS to AWS.
+	CAFile string `yaml:"ca_file"`
+	// BaseProfile is the profile of the gateway's own AWS identity, which may
+	// assume the targets' roles. Default: the SDK's default chain.
+	BaseProfile string `yaml:"base_profile"`
+	// AllowPrivateUpstream are the private networks into which AWS names may
+	// resolve (VPC endpoints). Default none.
+	AllowPrivateUpstream []netip.Prefix `yaml:"allow_private_upstream"`
+}
+
+// Identity is whose tokens are accepted. At least one issuer, or Local.
+type Identity struct {
+	Issuers []Issuer `yaml:"issuers"`
+	// Local turns on the built-in issuer for trials (`sallyport token`). Only while
+	// every listener is on loopback: its key lies on this machine.
+	Local bool `yaml:"local"`
+}
+
+// Issuer is an OIDC provider.
+type Issuer struct {
+	// Issuer is the `iss` of its tokens, an https URL, character by character.
+	Issuer string `yaml:"issuer"`
+	// Audience must be in `aud`. Required: a token for another service is no
+	// token for this one.
+	Audience string `yaml:"audience"`
+	// CAFile has the roots (PEM) of a private provider.
+	CAFile string `yaml:"ca_file"`
+	// SubjectClaim names the claim that is the subject. Default sub.
+	SubjectClaim string `yaml:"subject_claim"`
+	// GroupsClaim is the dotted path of the groups: a list, or one text with
+	// spaces between. Default groups.
+	GroupsClaim string `yaml:"groups_claim"`
+	// MaxTokenAge is how long after `iat` a token is accepted at most, 1m to 24h.
+	// Default 1h.
+	MaxTokenAge time.Duration `yaml:"max_token_age"`
+}
+
+// Target is a role that agents may use.
+type Target struct {
+	// RoleARN is the role that is assumed for every request. Required.
+	RoleARN string `yaml:"role_arn"`
+	// ExternalID is sent with AssumeRole, where the role's trust policy asks for it.
+	ExternalID string `yaml:"external_id"`
+	// Regions that may be used. Empty: any region of the role's partition.
+	Regions []string `yaml:"regions"`
+	// Accounts (12 digits, in quotes) whose resources may be reached. Default: the
+	// role's own account.
+	Accounts []string `yaml:"accounts"`
+	// CredentialTTL is how long a credential may be used after it was made, 15s to
+	// 15m. Default 60s.
+	CredentialTTL time.Duration `yaml:"credential_ttl"`
+	// Default makes this the target of requests that name none. Exactly one; a
+	// single target is it anyway.
+	Default bool `yaml:"default"`
+}
+
+// Policy is where the rules are.
+type Policy struct {
+	// Files are the rule files. Default [policy.yaml].
+	Files []string `yaml:"files"`
+}
+
+// Mask is what is taken out of AWS's answers.
+type Mask struct {
+	// AWSSensitive masks what AWS's models mark sensitive, and what is known to be
+	// secret. Default true.
+	AWSSensitive bool `yaml:"aws_sensitive"`
+	// MaxBody is the largest answer that is read to be masked, 64KiB to 256MiB; a
+	// larger one is refused. Default 16MiB.
+	MaxBody strictyaml.Size `yaml:"max_body"`
+}
+
+// NATS is where events go.
+type NATS struct {
+	// URL of a NATS server, or several with commas between: nats://, tls://, ws:// or
+	// wss://. Default "": an embedded server under state_dir.
+	URL string `yaml:"url"`
+	// Listen is the embedded server's address. Default 127.0.0.1:4222; port 0: any,
+	// written to state_dir/nats/url. Unset when URL is set.
+	Listen strictyaml.HostPort `yaml:"listen"`
+	// CredsFile is the NATS user of the gateway. Only with URL.
+	CredsFile string `yaml:"creds_file"`
+	// TLS is for the connection to URL.
+	TLS NATSTLS `yaml:"tls"`
+	// Replicas of the streams: 1, 3 or 5. More than 1 only with URL. Default 1.
+	Replicas int `yaml:"replicas"`
+	// SubjectPrefix begins every subject. Default sallyport.
+	SubjectPrefix string `yaml:"subject_prefix"`
+}
+
+// NATSTLS is TLS towards a NATS server.
+type NATSTLS struct {
+	CAFile   string `yaml:"ca_file"`   // roots (PEM); default the system's
+	CertFile string `yaml:"cert_file"` // client certificate, with KeyFile
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Admin is the operators' endpoint.
+type Admin struct {
+	// Listen serves /metrics, /healthz and /readyz. Default 127.0.0.1:3190; "" turns
+	// it off.
+	Listen strictyaml.HostPort `yaml:"listen"`
+}
+
+// Path is the file that was read.
+func (c *Config) Path() string { return c.path }
+
+// DefaultTarget is the name of the default target.
+func (c *Config) DefaultTarget() string { return c.defaultTarget }
+
+// Tunnels are proxy.tunnel as host:port, in lower case.
+func (c *Config) Tunnels() []string {
+	out := make([]string, len(c.Proxy.Tunnel))
+	for i, t := range c.Proxy.Tunnel {
+		out[i] = t.String()
+	}
+	return out
+}
+
+// Account is the account of the role, 12 digits.
+func (t *Target) Account() string { return arnPart(t.RoleARN, 4) }
+
+// Partition is the partition of the role: aws, aws-cn, aws-us-gov, ...
+func (t *Target) Partition() string { return arnPart(t.RoleARN, 1) }

@@ -1,0 +1,31 @@
+package config
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/internal/strictyaml"
+)
+
+// defaults is what an empty file means.
+func defaults() *Config {
+	return &Config{
+		StateDir: "state",
+		Proxy:    Proxy{Listen: strictyaml.HostPort{Host: "127.0.0.1", Port: 3128}},
+		Policy:   Policy{Files: []string{"policy.yaml"}},
+		Mask:     Mask{AWSSensitive: true, MaxBody: 16 << 20},
+		NATS: NATS{
+			Listen:        strictyaml.HostPort{Host: "127.0.0.1", Port: 4222},
+			Replicas:      1,
+			SubjectPrefix: "sallyport",
+		},
+		Admin: Admin{Listen: strictyaml.HostPort{Host: "127.0.0.1", Port: 3190}},
+	}
+}
+
+// SetDefaults implements strictyaml.Defaulter.
+func (t *Target) SetDefaults() { t.CredentialTTL = time.Minute }
+
+// SetDefaults implements strictyaml.Defaulter.
+func (i *Issuer) SetDefaults() {
+	i.SubjectClaim, i.GroupsClaim, i.MaxTokenAge = "sub", "groups", time.Hour
+}

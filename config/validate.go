@@ -1,0 +1,251 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/sallyport/sallyport/internal/strictyaml"
+)
+
+func (c *Config) validate() {
+	c.validateTexts()
+	c.validateProxy()
+	c.validateAWS()
+	c.validateIdentity()
+	c.validateTargets()
+	c.validateNATS()
+	if len(c.Policy.Files) == 0 {
+		c.doc.Errorf("policy.files", "name at least one rule file; without rules everything is denied")
+	}
+	for i, f := range c.Policy.Files {
+		key := fmt.Sprintf("policy.files[%d]", i)
+		if f == "" {
+			c.doc.Errorf(key, "the name is empty")
+		} else if slices.Contains(c.Policy.Files[:i], f) {
+			c.doc.Errorf(key, "%q is listed twice; remove one", f)
+		}
+	}
+	if c.Mask.MaxBody < 64<<10 || c.Mask.MaxBody > 256<<20 {
+		c.doc.Errorf("mask.max_body", "%s is out of bounds; write 64KiB to 256MiB (answers are held in memory while they are masked)", c.Mask.MaxBody)
+	}
+}
+
+// validateTexts refuses control characters in what goes to logs and system calls.
+func (c *Config) validateTexts() {
+	texts := c.paths()
+	texts = append(texts, pathKey{key: "aws.base_profile", value: &c.AWS.BaseProfile})
+	for _, t := range texts {
+		if strings.ContainsFunc(*t.value, unicode.IsControl) {
+			c.doc.Errorf(t.key, "holds a control character")
+		}
+	}
+	if c.StateDir == "" {
+		c.doc.Errorf("state_dir", "is empty; name a folder, such as ./state")
+	}
+}
+
+func (c *Config) validateProxy() {
+	if c.Proxy.Listen.IsZero() && c.Proxy.TLSListen.IsZero() {
+		c.doc.Errorf("proxy.listen", "neither listen nor tls_listen is set, so no agent could connect; write 127.0.0.1:3128")
+	}
+	used := map[string]string{}
+	for _, l := range c.listeners() {
+		if l.address.IsZero() || l.address.Port == 0 {
+			continue
+		}
+		if other, ok := used[l.address.String()]; ok {
+			c.doc.Errorf(l.key, "%s is the address of %s already; choose another port", l.address, other)
+		}
+		used[l.address.String()] = l.key
+	}
+	for i, t := range c.Proxy.Tunnel {
+		key := fmt.Sprintf("proxy.tunnel[%d]", i)
+		if why := badTunnel(t); why != "" {
+			c.doc.Errorf(key, "%s", why)
+		} else if slices.Contains(c.Proxy.Tunnel[:i], t) {
+			c.doc.Errorf(key, "%s is listed twice; remove one", t)
+		}
+	}
+}
+
+type listener struct {
+	key     string
+	address strictyaml.HostPort
+}
+
+func (c *Config) listeners() []listener {
+	out := []listener{{"proxy.listen", c.Proxy.Listen}, {"proxy.tls_listen", c.Proxy.TLSListen}, {"admin.listen", c.Admin.Listen}}
+	if c.NATS.URL == "" {
+		out = append(out, listener{"nats.listen", c.NATS.Listen})
+	}
+	return out
+}
+
+func (c *Config) validateAWS() {
+	if u := c.AWS.Endpoint.URL; u != nil {
+		if u.Scheme != "http" && u.Scheme != "https" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+			c.doc.Errorf("aws.endpoint", "expected http://host:port or https://host:port, without a path")
+		}
+		var h strictyaml.HostPort
+		if err := h.UnmarshalText([]byte(u.Host)); err == nil && h.Port == 0 {
+			c.doc.Errorf("aws.endpoint", "port 0 cannot be connected to")
+		} else if err != nil {
+			c.doc.Errorf("aws.endpoint", "%s", err)
+		}
+	}
+	for i, p := range c.AWS.AllowPrivateUpstream {
+		for _, never := range neverUpstream {
+			if p.Overlaps(never.prefix) {
+				c.doc.Errorf(fmt.Sprintf("aws.allow_private_upstream[%d]", i), "%s includes %s (%s); name the networks of your VPC endpoints only", p, never.prefix, never.what)
+				break
+			}
+		}
+	}
+}
+
+// neverUpstream are addresses at which no AWS API is: an AWS name that resolves
+// there is an attack on the gateway's own machine.
+var neverUpstream = []struct {
+	prefix netip.Prefix
+	what   string
+}{
+	{netip.MustParsePrefix("127.0.0.0/8"), "this machine"},
+	{netip.MustParsePrefix("::1/128"), "this machine"},
+	{netip.MustParsePrefix("0.0.0.0/8"), "this machine"},
+	{netip.MustParsePrefix("169.254.0.0/16"), "instance metadata"},
+	{netip.MustParsePrefix("fd00:ec2::/32"), "instance metadata"},
+	{netip.MustParsePrefix("fe80::/10"), "the local link"},
+	{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},
+	{netip.MustParsePrefix("ff00::/8"), "multicast"},
+}
+
+func (c *Config) validateIdentity() {
+	if len(c.Identity.Issuers) == 0 && !c.Identity.Local {
+		c.doc.Errorf("identity", "nobody could call: name an OIDC provider under issuers, or set local: true for a trial on this machine")
+	}
+	for i, iss := range c.Identity.Issuers {
+		at := fmt.Sprintf("identity.issuers[%d]", i)
+		if why := badIssuer(iss.Issuer); why != "" {
+			c.doc.Errorf(at+".issuer", "%s", why)
+		} else if slices.ContainsFunc(c.Identity.Issuers[:i], func(o Issuer) bool { return o.Issuer == iss.Issuer }) {
+			c.doc.Errorf(at+".issuer", "%q is listed twice; one entry per issuer", iss.Issuer)
+		}
+		if strings.TrimSpace(iss.Audience) == "" {
+			c.doc.Errorf(at+".audience", "name the audience that tokens for this gateway have; without it a token made for another service would do")
+		}
+		if iss.SubjectClaim == "" || strings.ContainsFunc(iss.SubjectClaim, unicode.IsSpace) {
+			c.doc.Errorf(at+".subject_claim", "name a claim, such as sub")
+		}
+		if iss.GroupsClaim == "" || strings.ContainsFunc(iss.GroupsClaim, unicode.IsSpace) {
+			c.doc.Errorf(at+".groups_claim", "name a claim, such as groups or realm_access.roles")
+		}
+		if iss.MaxTokenAge < time.Minute || iss.MaxTokenAge > 24*time.Hour {
+			c.doc.Errorf(at+".max_token_age", "%s is out of bounds; write 1m to 24h", iss.MaxTokenAge)
+		}
+	}
+	if c.Identity.Local {
+		for _, l := range c.listeners() {
+			if !l.address.IsZero() && !l.address.Loopback() {
+				c.doc.Errorf("identity.local", "the trial issuer works only while every listener is on loopback, and %s is %s; name a real issuer, or listen on 127.0.0.1", l.key, l.address)
+			}
+		}
+	}
+}
+
+// badIssuer says why a text is not an issuer (OpenID Connect Discovery section 3:
+// https, no query, no fragment).
+func badIssuer(s string) string {
+	if s == "" {
+		return "name the issuer, as it stands in its tokens (iss)"
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "" || strings.ContainsFunc(s, unicode.IsSpace):
+		return "expected an https URL, as it stands in the issuer's tokens (iss)"
+	case u.User != nil:
+		return "a URL here must not hold a user or a password"
+	case u.Scheme != "https":
+		return "the issuer must be an https URL: its keys come from there"
+	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		return "an issuer has no query and no fragment"
+	case strings.HasSuffix(u.Hostname(), ".invalid"):
+		return "names under .invalid exist nowhere; set identity.local: true for the built-in issuer"
+	}
+	return ""
+}
+
+var (
+	targetName   = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+	accountID    = regexp.MustCompile(`^[0-9]{12}$`)
+	externalID   = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]{2,1000}$`) // AWS: up to 1224; Go repeats at most 1000
+	subjectToken = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9_-]+)*$`)
+)
+
+// keyPrefixes begin AWS's own unique ids (IAM User Guide, "Understanding unique ID
+// prefixes"). A target named like one could not be told from a leaked key.
+var keyPrefixes = []string{"ABIA", "ACCA", "AGPA", "AIDA", "AIPA", "AKIA", "ANPA", "ANVA", "APKA", "AROA", "ASCA", "ASIA"}
+
+func (c *Config) validateTargets() {
+	if len(c.Targets) == 0 {
+		c.doc.Errorf("targets", "name at least one target: the AWS role that agents use")
+	}
+	var marked []string
+	names := slices.Sorted(maps.Keys(c.Targets))
+	for _, name := range names {
+		at, t := "targets."+name, c.Targets[name]
+		if !targetName.MatchString(name) {
+			c.doc.Errorf(at, "agents write a target's name as their access key id; use letters, digits, _ . and -, at most 64")
+		} else if slices.ContainsFunc(keyPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			c.doc.Errorf(at, "a target must not begin like an AWS key id (%s); choose another name", name[:4])
+		}
+		if t == nil { // could not be read; noted already
+			continue
+		}
+		c.validateTarget(at, t)
+		if t.Default {
+			marked = append(marked, name)
+		}
+	}
+	switch {
+	case len(marked) == 0 && len(names) > 1:
+		c.doc.Errorf("targets", "none of %s is the default; give one of them default: true", strings.Join(names, ", "))
+	case len(marked) > 1:
+		for _, name := range marked[1:] {
+			c.doc.Errorf("targets."+name+".default", "%s is the default already; only one can be", marked[0])
+		}
+	}
+}
+
+func (c *Config) validateTarget(at string, t *Target) {
+	p := partitionOf(t.RoleARN)
+	if why := badRoleARN(t.RoleARN); why != "" {
+		c.doc.Errorf(at+".role_arn", "%s", why)
+		p = nil
+	}
+	if t.ExternalID != "" && !externalID.MatchString(t.ExternalID) {
+		c.doc.Errorf(at+".external_id", "an external id is 2 to 1000 letters, digits and _+=,.@:/-")
+	}
+	for i, r := range t.Regions {
+		key := fmt.Sprintf("%s.regions[%d]", at, i)
+		if !anyRegion.MatchString(r) {
+			c.doc.Errorf(key, "%q is not a region, such as eu-west-1; no wildcards, an empty list is any region", r)
+		} else if p != nil && !p.regions.MatchString(r) {
+			c.doc.Errorf(key, "%s is not a region of partition %s, where the role is", r, p.id)
+		}
+	}
+	for i, a := range t.Accounts {
+		if !accountID.MatchString(a) {
+			c.doc.Errorf(fmt.Sprintf("%s.accounts[%d]", at, i), "%q is not an account id (12 digits in quotes)", a)
+		}
+	}
+	if t.CredentialTTL < 15*time.Second || t.CredentialTTL > 15*time.Minute {
+		c.doc.Errorf(at+".credential_ttl", "%s is out of bounds; write 15s to 15m", t.CredentialTTL)
+	}
+}

@@ -1,0 +1,217 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/awsapi"
+)
+
+// Engine holds the rules. It does not change, and may be used by any number of
+// goroutines. The zero Engine, and a nil one, deny everything.
+type Engine struct {
+	rules   []*Rule // as in the files
+	allow   index
+	deny    index
+	version string
+}
+
+// Input is a question: who wants what, on which target.
+type Input struct {
+	Issuer, Subject string
+	Groups          []string
+	Session         string
+	Target          string // name under targets
+	Call            *awsapi.Call
+}
+
+// Decision is the answer. The zero value denies.
+type Decision struct {
+	Effect  Effect
+	Rules   []string // names of the rules that decided, in the files' order; none where nothing allowed
+	Reason  string   // a sentence for the agent
+	Mask    []string // gjson paths to mask in the answer, sorted
+	Unmask  []string // sensitive members that stay readable for the agent, sorted
+	Version string   // SHA-256, in hex, of the bytes of all rule files in order
+}
+
+// index finds the rules that can match a target and a service without looking at
+// the others. A rule is under each literal name it has, and under "" where it has
+// a wildcard.
+type index map[indexKey][]*Rule
+
+type indexKey struct{ target, service string }
+
+func newEngine(rules []*Rule, version string) *Engine {
+	e := &Engine{rules: rules, allow: index{}, deny: index{}, version: version}
+	for _, r := range rules {
+		into := e.deny
+		if r.Effect == "allow" {
+			into = e.allow
+		}
+		for _, t := range r.Targets {
+			for _, a := range r.Actions {
+				k := indexKey{service: a.service()}
+				if !strings.ContainsAny(string(t), "*?") {
+					k.target = string(t)
+				}
+				if list := into[k]; len(list) == 0 || list[len(list)-1] != r {
+					into[k] = append(list, r)
+				}
+			}
+		}
+	}
+	return e
+}
+
+// find calls f for each rule that may match. A rule can come more than once.
+func (x index) find(target, service string, f func(*Rule)) {
+	keys := [4]indexKey{{target, service}, {target, ""}, {"", service}, {"", ""}}
+	for i, k := range keys {
+		if slices.Contains(keys[:i], k) {
+			continue
+		}
+		for _, r := range x[k] {
+			f(r)
+		}
+	}
+}
+
+// Decide judges a call.
+func (e *Engine) Decide(in Input) Decision {
+	d := Decision{Effect: Deny}
+	if e == nil {
+		d.Reason = "the gateway has no policy, so everything is denied; ask an operator to load one"
+		return d
+	}
+	d.Version = e.version
+	needs, why := needsOf(&in)
+	if why != "" {
+		d.Reason = why
+		return d
+	}
+	handsOut := slices.Contains(in.Call.Classes, awsapi.HandsOutCredentials)
+
+	var hits []*Rule
+	var first *need
+	for i := range needs {
+		n := &needs[i]
+		e.deny.find(in.Target, service(n.lower), func(r *Rule) {
+			if !slices.Contains(hits, r) && r.against(&in, n, handsOut) == matches {
+				hits = append(hits, r)
+				if first == nil {
+					first = n
+				}
+			}
+		})
+	}
+	if len(hits) > 0 {
+		d.Rules = e.names(hits)
+		d.Reason = deniedBy(first, d.Rules)
+		return d
+	}
+
+	var covering []*Rule
+	for i := range needs {
+		n := &needs[i]
+		if n.dependent || n.twin {
+			continue
+		}
+		covered := false
+		var almost []*Rule // would cover it, but for the credentials it hands out
+		e.allow.find(in.Target, service(n.lower), func(r *Rule) {
+			switch r.against(&in, n, handsOut) {
+			case matches:
+				covered = true
+				if !slices.Contains(covering, r) {
+					covering = append(covering, r)
+				}
+			case noCredentials:
+				almost = append(almost, r)
+			}
+		})
+		if !covered {
+			d.Reason = notAllowed(&in, n, e.names(almost))
+			return d
+		}
+	}
+	d.Effect = Allow
+	d.Rules = e.names(covering)
+	d.Reason = allowedBy(&in, needs, d.Rules)
+	d.Mask, d.Unmask = masks(covering)
+	return d
+}
+
+// names lists rules in the files' order, each once.
+func (e *Engine) names(rules []*Rule) []string {
+	if len(rules) == 0 {
+		return nil
+	}
+	var out []string
+	for _, r := range e.rules {
+		if slices.Contains(rules, r) {
+			out = append(out, r.Name)
+		}
+	}
+	return out
+}
+
+// masks joins what the rules mask, and keeps of what they unmask that on which
+// all agree: the rule that masks more wins.
+func masks(rules []*Rule) (mask, unmask []string) {
+	for i, r := range rules {
+		mask = append(mask, r.Mask...)
+		if i == 0 {
+			unmask = slices.Clone(r.Unmask)
+		}
+		unmask = slices.DeleteFunc(unmask, func(p string) bool { return !slices.Contains(r.Unmask, p) })
+	}
+	slices.Sort(mask)
+	slices.Sort(unmask)
+	return slices.Compact(mask), slices.Compact(unmask)
+}
+
+// needsOf lists what a call does, or says why it cannot be judged.
+func needsOf(in *Input) ([]need, string) {
+	c := in.Call
+	switch {
+	case c == nil:
+		return nil, "there is no call to judge"
+	case in.Subject == "" || in.Target == "":
+		return nil, "it is not known who is calling or for which target, so the call is denied"
+	}
+	actions := c.Actions
+	if len(actions) == 0 && c.Permissionless {
+		actions = []awsapi.Action{{Name: c.Service + ":" + c.Operation, Resources: []awsapi.Resource{{ARN: "*"}}}}
+	}
+	needs := make([]need, 0, len(actions)+len(c.Twins))
+	judged := false
+	for _, a := range actions {
+		if len(a.Resources) == 0 || a.Name == "" {
+			return nil, "the gateway does not know on what " + c.Service + ":" + c.Operation + " acts, so it is denied"
+		}
+		judged = judged || !a.Dependent
+		for _, r := range a.Resources {
+			needs = append(needs, need{action: a.Name, lower: strings.ToLower(a.Name), level: a.Level,
+				resource: newResource(r.ARN, r.Partial), dependent: a.Dependent})
+		}
+	}
+	if !judged {
+		return nil, "the gateway does not know which permission " + c.Service + ":" + c.Operation + " needs, so it is denied"
+	}
+	for _, name := range c.Twins {
+		for _, n := range needs {
+			if n.action == actions[0].Name && !n.dependent {
+				n.action, n.lower, n.twin = name, strings.ToLower(name), true
+				needs = append(needs, n)
+			}
+		}
+	}
+	return needs, ""
+}
+
+// service is the part of an action before the colon.
+func service(action string) string {
+	s, _, _ := strings.Cut(action, ":")
+	return s
+}

@@ -1,0 +1,160 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/sallyport/sallyport/internal/strictyaml"
+)
+
+// File is a rule file's name, for messages, and its bytes.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// document is the root of a rule file.
+type document struct {
+	Rules []*Rule `yaml:"rules"`
+}
+
+// Load reads rule files. The error, of type strictyaml.Problems, has everything
+// that is wrong with all of them.
+func Load(paths []string) (*Engine, error) {
+	var files []File
+	var problems strictyaml.Problems
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			var cause *os.PathError
+			if errors.As(err, &cause) {
+				err = cause.Err
+			}
+			problems = append(problems, strictyaml.Problem{File: path, Message: fmt.Sprintf("cannot be read: %v", err)})
+			continue
+		}
+		files = append(files, File{path, data})
+	}
+	e, parsed := parse(files)
+	if problems = append(problems, parsed...); len(problems) > 0 {
+		return nil, problems.Err()
+	}
+	return e, nil
+}
+
+// Parse is Load without reading. No files make an Engine that denies everything.
+func Parse(files []File) (*Engine, error) {
+	e, problems := parse(files)
+	if len(problems) > 0 {
+		return nil, problems.Err()
+	}
+	return e, nil
+}
+
+func parse(files []File) (*Engine, strictyaml.Problems) {
+	var problems strictyaml.Problems
+	var rules []*Rule
+	digest := sha256.New()
+	seen := map[string]*Rule{}
+	for _, f := range files {
+		digest.Write(f.Data)
+		var doc document
+		d := strictyaml.Decode(f.Name, f.Data, &doc)
+		if len(d.Problems()) == 0 && !d.Has("rules") {
+			d.Errorf("", "there is no key rules; write rules: [] to deny everything")
+		}
+		for i, r := range doc.Rules {
+			if r == nil { // could not be read; the problem is noted
+				continue
+			}
+			path := fmt.Sprintf("rules[%d]", i)
+			r.file, r.position = f.Name, d.Position(path)
+			r.validate(d, path)
+			if first, ok := seen[r.Name]; ok && r.Name != "" {
+				d.Errorf(path+".name", "the name %s is taken by the rule at %s:%d", r.Name, first.file, first.position.Line)
+			} else {
+				seen[r.Name] = r
+			}
+			rules = append(rules, r)
+		}
+		problems = append(problems, d.Problems()...)
+	}
+	return newEngine(rules, hex.EncodeToString(digest.Sum(nil))), problems
+}
+
+var ruleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+
+func (r *Rule) validate(d *strictyaml.Document, path string) {
+	if !ruleName.MatchString(r.Name) {
+		d.Errorf(path+".name", "a rule needs a name of letters, digits, . _ or -, at most 64 characters long")
+	}
+	if len(r.Who.Groups)+len(r.Who.Subjects) == 0 {
+		d.Errorf(path+".who", `the rule is for nobody; name groups or subjects, {subjects: ["*"]} for everybody`)
+	}
+	if len(r.Targets) == 0 {
+		d.Errorf(path+".targets", `name the targets of sallyport.yaml that the rule is for, ["*"] for all`)
+	}
+	if len(r.Actions) == 0 {
+		d.Errorf(path+".actions", `name the IAM actions that the rule is for, such as ["s3:Get*"]`)
+	}
+	if r.Effect == "" {
+		d.Errorf(path+".effect", "write effect: allow or effect: deny")
+	}
+	if r.Effect == "deny" {
+		for key, set := range map[string]bool{"allow_credentials": r.AllowCredentials, "mask": len(r.Mask) > 0, "unmask": len(r.Unmask) > 0} {
+			if set {
+				d.Errorf(path+"."+key, "has no meaning in a rule that denies; remove it")
+			}
+		}
+	}
+	for key, list := range map[string][]string{"mask": r.Mask, "unmask": r.Unmask} {
+		for i, p := range list {
+			if why := badPath(p); why != "" {
+				d.Errorf(fmt.Sprintf("%s.%s[%d]", path, key, i), "%q is not a path into the answer, such as Item.ssn.S: %s", p, why)
+			}
+		}
+	}
+}
+
+// badPath checks the outline of a gjson path; mask knows the rest.
+func badPath(p string) string {
+	switch {
+	case p == "":
+		return "it is empty"
+	case len(p) > 256:
+		return "it is longer than 256 characters"
+	case strings.ContainsFunc(p, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }):
+		return "it holds a character that cannot be printed"
+	case strings.HasPrefix(p, ".") || strings.HasSuffix(p, ".") || strings.Contains(p, ".."):
+		return "a name between two dots is empty"
+	}
+	return ""
+}
+
+// CheckTargets reports rules whose targets match none of the configured names: a
+// misspelt target in a deny rule would protect nothing without a word.
+func (e *Engine) CheckTargets(names []string) error {
+	var problems strictyaml.Problems
+	if e == nil {
+		return nil
+	}
+	for _, r := range e.rules {
+		for _, g := range r.Targets {
+			found := g == "*"
+			for _, n := range names {
+				found = found || Match(string(g), n)
+			}
+			if !found {
+				problems = append(problems, strictyaml.Problem{File: r.file, Line: r.position.Line, Column: r.position.Column,
+					Path: "rule " + r.Name, Message: fmt.Sprintf("the target %q matches none of the configured targets: %s", string(g), strings.Join(names, ", "))})
+			}
+		}
+	}
+	return problems.Err()
+}
