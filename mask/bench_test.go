@@ -1,0 +1,50 @@
+package mask
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func BenchmarkApply(b *testing.B) {
+	var js, xs strings.Builder
+	js.WriteString(`{"Parameters":[`)
+	xs.WriteString(`<R><XResult><Parameters>`)
+	for i := range 1000 {
+		if i > 0 {
+			js.WriteByte(',')
+		}
+		fmt.Fprintf(&js, `{"Name":"/app/param-%04d","Type":"SecureString","Value":"secret-%04d-abcdefghijklmnopqrstuvwxyz","Version":%d,"ARN":"arn:aws:ssm:eu-west-1:111122223333:parameter/app/param-%04d","DataType":"text"}`, i, i, i, i)
+		fmt.Fprintf(&xs, `<member><Name>/app/param-%04d</Name><Type>SecureString</Type><Value>secret-%04d-abcdefghijklmnopqrstuvwxyz</Value><ARN>arn:aws:ssm:eu-west-1:111122223333:parameter/app/param-%04d</ARN></member>`, i, i, i)
+	}
+	js.WriteString(`]}`)
+	xs.WriteString(`</Parameters></XResult></R>`)
+	small := `{"ARN":"arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf","Name":"db","SecretString":"{\"user\":\"app\",\"password\":\"hunter2\"}","VersionStages":["AWSCURRENT"],"Pad":"` + strings.Repeat("x", 800) + `"}`
+	list := Member{Path: "Parameters.*.Value", In: "body", Type: "string", XML: "XResult/Parameters/member/Value"}
+	for name, c := range map[string]struct {
+		in   Input
+		body string
+	}{
+		"json-1KB":      {Input{Protocol: "json", Members: []Member{body("SecretString", "string")}}, small},
+		"json-1KB-rule": {Input{Protocol: "json", Paths: []string{"SecretString.password"}}, small},
+		"json-200KB":    {Input{Protocol: "json", Members: []Member{list}}, js.String()},
+		"xml-200KB":     {Input{Protocol: "query", Members: []Member{list}}, xs.String()},
+	} {
+		b.Run(name, func(b *testing.B) {
+			m := New(Options{})
+			b.SetBytes(int64(len(c.body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				p, err := m.Plan(c.in)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := p.Apply(200, http.Header{}, bytes.NewReader([]byte(c.body))); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
