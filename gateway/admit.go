@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/mitm"
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// caller is who opened the tunnel. Exactly one of principal and problem is set.
+type caller struct {
+	label     string
+	principal *identity.Principal
+	problem   *refusal.Error
+	host      string
+	address   string // the client's IP address
+}
+
+// Admit answers a CONNECT: who is calling, and may this host be reached at all.
+// A token that is wrong gets its tunnel to an AWS host all the same, and a 403 in
+// it: clients hide a refused CONNECT and repeat it up to twenty times, but show a
+// refusal inside and stop.
+func (g *Gateway) Admit(ctx context.Context, c mitm.Connect) mitm.Admission {
+	label, token, err := identity.ParseProxyAuthorization(c.ProxyAuthorization)
+	if err != nil {
+		g.Metrics.unidentified.Inc()
+		g.recordUnidentified(ctx, c.RemoteAddr.Addr().String(), c.Host, c.UserAgent, "", http.StatusProxyAuthRequired, refusal.Of(err))
+		return mitm.Admission{Action: mitm.Refuse, Status: http.StatusProxyAuthRequired, Challenge: true,
+			Message: "sallyport: give the OIDC token as the proxy password: HTTPS_PROXY=http://label:TOKEN@host:port, or start the agent with `sallyport run`"}
+	}
+	who := &caller{label: label, host: c.Host, address: c.RemoteAddr.Addr().String()}
+	who.principal, err = g.Verifier.Verify(ctx, token)
+	if err != nil {
+		who.principal, who.problem = nil, refusal.Of(err)
+		g.Metrics.unidentified.Inc()
+	}
+	aws := g.Identifier.UnderAWSSuffix(c.Host)
+	switch {
+	case aws && c.Port == 443:
+		return mitm.Admission{Action: mitm.Intercept, Handler: &handler{Gateway: g, caller: who}}
+	case !aws && g.tunnels[c.Host+":"+strconv.Itoa(int(c.Port))]:
+		if who.problem != nil {
+			return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden, Message: "sallyport: " + who.problem.Message}
+		}
+		return mitm.Admission{Action: mitm.Tunnel}
+	case aws:
+		return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden, Message: "sallyport: AWS is reached on port 443 only"}
+	}
+	return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden,
+		Message: "sallyport: this host is neither AWS nor in proxy.tunnel; ask the operator if the agent needs it"}
+}

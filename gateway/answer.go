@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/sallyport/sallyport/mask"
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// requestIDHeader is on every answer, allowed or not.
+const requestIDHeader = "X-Sallyport-Request-Id"
+
+// hopByHop are the headers of one connection (RFC 9110, section 7.6.1), and
+// those that would speak to the agent's HTTP stack in AWS's name.
+var hopByHop = []string{
+	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Set-Cookie", "Alt-Svc",
+}
+
+// answer gives AWS's answer to the client: masked where it has to be, streamed
+// where it can be, and recorded either way.
+func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http.Response) error {
+	defer func() { _ = resp.Body.Close() }()
+	x.stage = "mask"
+	if resp.StatusCode < 200 {
+		return refusal.New(refusal.Unavailable, "AWS answered with an interim status %d, which is not carried on", resp.StatusCode)
+	}
+	header := resp.Header.Clone()
+	for _, name := range hopByHop {
+		header.Del(name)
+	}
+	res := mask.Result{Header: header, Stream: resp.Body}
+	// AWS's error texts echo what was signed: they are always read and scrubbed.
+	if p.plan.Needed() || resp.StatusCode >= 300 {
+		var err error
+		if res, err = p.plan.Apply(resp.StatusCode, header, resp.Body); err != nil {
+			return err
+		}
+	}
+	for _, f := range res.Findings {
+		h.Metrics.masked.Add(float64(f.Count))
+	}
+	if res.Stream != nil {
+		h.answerStream(ctx, x, p, resp.StatusCode, res)
+		return nil
+	}
+	return h.answerWhole(ctx, x, p, resp.StatusCode, res)
+}
+
+// answerWhole records an answer that was read whole before its first byte goes out.
+func (h *handler) answerWhole(ctx context.Context, x *exchange, p *permit, status int, res mask.Result) error {
+	sum := sha256.Sum256(res.Body)
+	if x.r.Method == http.MethodHead { // there is no body, and Content-Length tells of the GET's
+		res.Header.Del("Content-Length")
+	}
+	out := outcome{status: status, header: res.Header, size: int64(len(res.Body)), sha256: hex.EncodeToString(sum[:]), findings: res.Findings}
+	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
+		return h.notDurableAnswer(err)
+	}
+	h.writeHeader(x, res.Header, status)
+	if _, err := x.w.Write(res.Body); err != nil && x.r.Method != http.MethodHead {
+		h.cut(x, "the client went away")
+	}
+	return nil
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}
+
+// answerStream passes the answer on as it comes, each read flushed, so that
+// event streams arrive when they are sent. If either side breaks off, the
+// client's connection is cut: an answer must never look complete when it is not.
+func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, status int, res mask.Result) {
+	h.writeHeader(x, res.Header, status)
+	src := newDigesting(res.Stream)
+	if err := h.copy(x.w, src); err != nil {
+		h.cut(x, err.Error())
+	}
+	out := outcome{status: status, header: res.Header, size: src.n, sha256: src.sum(), findings: res.Findings}
+	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
+		h.cut(x, refusal.Of(h.notDurableAnswer(err)).Message)
+	}
+}
+
+func (h *handler) copy(w http.ResponseWriter, r io.Reader) error {
+	buf, _ := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	flush := http.NewResponseController(w)
+	for {
+		n, err := r.Read(*buf)
+		if n > 0 {
+			if _, werr := w.Write((*buf)[:n]); werr != nil {
+				return errors.New("the client went away")
+			}
+			if werr := flush.Flush(); werr != nil {
+				return errors.New("the client went away")
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return errors.New("AWS broke the answer off")
+		}
+	}
+}
+
+func (h *handler) writeHeader(x *exchange, header http.Header, status int) {
+	x.stage = "answer"
+	dst := x.w.Header()
+	for name, values := range header {
+		dst[name] = values
+	}
+	dst.Set(requestIDHeader, x.id)
+	x.w.WriteHeader(status)
+}
+
+func (h *handler) notDurableAnswer(err error) error {
+	h.Metrics.unrecorded.Inc()
+	return refusal.Wrap(refusal.Unavailable, err, "AWS acted on the request, but its answer could not be recorded and is withheld")
+}
+
+// outcome is what an exchange came to, for the response event.
+type outcome struct {
+	status   int
+	header   http.Header
+	size     int64
+	sha256   string
+	findings []mask.Finding
+}

@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"net/http"
+
+	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// readBody reads the whole body of a request that is judged by it. The body of
+// an object stream stays unread (nil): it goes from the client's socket to AWS's.
+// Memory is reserved before it is used, so that many large requests at once wait
+// or are refused instead of exhausting the process.
+func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) ([]byte, error) {
+	if head.Streams() {
+		return nil, nil
+	}
+	n := x.r.ContentLength
+	if n > MaxJudgedBody {
+		return nil, tooLong()
+	}
+	if n == 0 {
+		return []byte{}, nil
+	}
+	reserve := n
+	if n < 0 {
+		reserve = MaxJudgedBody
+	}
+	if err := h.memory.Acquire(ctx, reserve); err != nil {
+		return nil, refusal.Wrap(refusal.Unavailable, err, "the gateway is busy with other large requests; nothing was sent to AWS")
+	}
+	x.memory = reserve
+	var buf bytes.Buffer
+	if n > 0 {
+		buf.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := io.Copy(&buf, http.MaxBytesReader(nil, x.r.Body, MaxJudgedBody))
+	var tooMany *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooMany):
+		return nil, tooLong()
+	case err != nil:
+		return nil, refusal.Wrap(refusal.Malformed, err, "the request's body broke off or was badly framed")
+	}
+	return buf.Bytes(), nil
+}
+
+func tooLong() error {
+	return refusal.New(refusal.Malformed, "the body is longer than %d MiB, the most that is read of a request that is judged by its body; objects (s3:PutObject and the like) have no limit", MaxJudgedBody>>20)
+}
+
+// digesting hashes and counts what is read through it.
+type digesting struct {
+	r io.Reader
+	h hash.Hash
+	n int64
+}
+
+func newDigesting(r io.Reader) *digesting { return &digesting{r: r, h: sha256.New()} }
+
+func (d *digesting) Read(p []byte) (int, error) {
+	n, err := d.r.Read(p)
+	d.n += int64(n)
+	_, _ = d.h.Write(p[:n])
+	return n, err
+}
+
+func (d *digesting) sum() string { return hex.EncodeToString(d.h.Sum(nil)) }

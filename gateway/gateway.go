@@ -1,0 +1,123 @@
+// Package gateway knows the order of the stages, and is the only one that does:
+// docs/request-walk.md is its map. It accepts CONNECTs and decrypted requests from
+// mitm, and sends nothing to AWS but through send, which wants a permit (made only
+// from an allowing decision) and a recorder.Receipt.
+//
+// The zero Gateway refuses everything; New checks that nothing is missing.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
+
+	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/jit"
+	"github.com/sallyport/sallyport/mask"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/recorder"
+)
+
+// Limits of one request. They bound memory, and are stated in docs/operations.md.
+const (
+	// MaxJudgedBody is how many bytes of a body that must be judged whole are
+	// read; a longer one is refused. Object streams have no limit.
+	MaxJudgedBody = 16 << 20
+	// maxBuffered bounds the bodies that all requests together hold in memory.
+	maxBuffered = 256 << 20
+	// maxErrorBody is how much of an AWS error answer is read to be scrubbed.
+	maxErrorBody = 1 << 20
+	// recordTimeout is how long a request waits for its event to be durable.
+	recordTimeout = 5 * time.Second
+)
+
+// Recorder makes events durable.
+type Recorder interface {
+	// Begin returns once all events are durable. An error means nothing may be sent.
+	Begin(ctx context.Context, events ...event.Event) (*recorder.Receipt, error)
+	// Append is for what happens after; it too returns only once durable.
+	Append(ctx context.Context, events ...event.Event) error
+}
+
+// Minter gets the credential for one call.
+type Minter interface {
+	Mint(ctx context.Context, r jit.Request) (*jit.Credential, error)
+}
+
+// Upstream gives the connection pool of one identity.
+type Upstream interface {
+	For(key string) http.RoundTripper
+	CloseKey(key string)
+}
+
+// Target is an AWS role that agents may name.
+type Target struct {
+	jit.Target
+	Account   string // of the role
+	Partition string
+}
+
+// Config is everything a Gateway needs. All fields but Log and Metrics are required.
+type Config struct {
+	Identifier *awsapi.Identifier
+	Verifier   *identity.Verifier
+	Sessions   *identity.Sessions
+	Policy     *policy.Engine
+	Recorder   Recorder
+	Minter     Minter
+	Masker     *mask.Masker
+	Upstream   Upstream
+	IDs        *event.IDs
+	Targets    map[string]Target
+	Default    string   // name of the default target
+	Tunnel     []string // host:port passed through untouched
+	Source     string   // CloudEvents source of this gateway
+	Now        func() time.Time
+	Log        *slog.Logger
+	Metrics    *Metrics
+}
+
+// Gateway serves the requests of agents.
+type Gateway struct {
+	Config
+	tunnels map[string]bool
+	memory  *semaphore.Weighted
+	refused *rate.Limiter // events of refusals before an identity is known
+}
+
+// New checks the configuration. All problems are returned at once.
+func New(c Config) (*Gateway, error) {
+	var problems []error
+	for name, missing := range map[string]bool{
+		"Identifier": c.Identifier == nil, "Verifier": c.Verifier == nil, "Sessions": c.Sessions == nil,
+		"Policy": c.Policy == nil, "Recorder": c.Recorder == nil, "Minter": c.Minter == nil,
+		"Masker": c.Masker == nil, "Upstream": c.Upstream == nil, "IDs": c.IDs == nil,
+		"Now": c.Now == nil, "Source": c.Source == "", "Targets": len(c.Targets) == 0,
+	} {
+		if missing {
+			problems = append(problems, fmt.Errorf("gateway: %s is not set", name))
+		}
+	}
+	if _, ok := c.Targets[c.Default]; !ok {
+		problems = append(problems, fmt.Errorf("gateway: the default target %q is not a target", c.Default))
+	}
+	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: semaphore.NewWeighted(maxBuffered), refused: rate.NewLimiter(10, 100)}
+	for _, t := range c.Tunnel {
+		g.tunnels[t] = true
+	}
+	if g.Log == nil {
+		g.Log = slog.New(slog.DiscardHandler)
+	}
+	if g.Metrics == nil {
+		g.Metrics = NewMetrics(nil)
+	}
+	return g, errors.Join(problems...)
+}

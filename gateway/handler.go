@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/recorder"
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// handler serves the requests of one tunnel.
+type handler struct {
+	*Gateway
+	caller *caller
+}
+
+// exchange is one request on its walk, with what is known of it so far. It
+// belongs to the goroutine that serves the request.
+type exchange struct {
+	id      string // ULID, the requestID of events and x-sallyport-request-id
+	start   time.Time
+	w       http.ResponseWriter
+	r       *http.Request
+	request awsapi.Request
+	shape   refusal.Shape
+
+	session  *identity.Session // nil until identified
+	caller   *caller
+	target   Target
+	realKey  bool // the client signed with what looks like a real access key
+	call     *awsapi.Call
+	decision *policy.Decision
+	digest   string
+	recorded bool   // request and decision events are durable
+	stage    string // after that: credential, send, mask, answer
+	memory   int64
+}
+
+// ServeHTTP serves one request: walk, or refuse. A panic costs this request only:
+// it is logged without its value's text (which may hold what a client sent) and
+// the connection is cut.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{id: h.IDs.New(), start: h.Now(), w: w, r: r, caller: h.caller}
+	defer func() { h.memory.Release(x.memory) }()
+	defer func() {
+		if v := recover(); v != nil {
+			if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				h.Log.ErrorContext(r.Context(), "panic while serving a request", "requestID", x.id, "stack", string(debug.Stack()))
+				if x.recorded {
+					h.record(r.Context(), x, h.abortedEvent(x, refusal.New(refusal.Unavailable, "internal error")))
+				}
+			}
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	x.request = awsapi.Request{
+		Method: r.Method, Host: h.caller.host, Target: r.RequestURI, Header: r.Header, ContentLength: r.ContentLength,
+	}
+	x.shape = h.Identifier.ShapeOf(x.request)
+	if err := h.walk(r.Context(), x); err != nil {
+		h.refuse(x, refusal.Of(err))
+	}
+}
+
+// walk is the walk of one request; docs/request-walk.md tells it in words. An
+// error ends it: nothing was sent unless send was reached.
+func (h *handler) walk(ctx context.Context, x *exchange) error {
+	if err := h.identify(ctx, x); err != nil { // 1
+		return err
+	}
+	h.chooseTarget(x) // 2
+
+	head, err := h.Identifier.Head(x.request) // 3
+	if err != nil {
+		return err
+	}
+	x.shape = head.Shape()
+	body, err := h.readBody(ctx, x, head) // 4
+	if err != nil {
+		return err
+	}
+	if x.call, err = head.Call(body); err != nil { // 5
+		return err
+	}
+	if err := perimeter(x.call, x.target); err != nil {
+		return err
+	}
+	d := h.Policy.Decide(policy.Input{ // 6
+		Issuer: x.session.Issuer, Subject: x.session.Subject, Groups: x.caller.principal.Groups,
+		Session: x.session.ID, Target: x.target.Name, Call: x.call,
+	})
+	x.decision = &d
+	h.Metrics.requests.WithLabelValues(x.call.Service, d.Effect.String()).Inc()
+
+	permit, err := h.permit(x)
+	if err != nil {
+		return err
+	}
+	receipt, err := h.begin(ctx, x) // 7
+	if err != nil {
+		return err
+	}
+	resp, err := h.send(ctx, x, permit, receipt) // 8, 9
+	if err != nil {
+		return err
+	}
+	return h.answer(ctx, x, permit, resp) // 10, 11
+}
+
+// identify looks again at who opened the tunnel: a token may have expired since.
+func (h *handler) identify(ctx context.Context, x *exchange) error {
+	if h.caller.problem != nil {
+		return h.caller.problem
+	}
+	if err := h.Verifier.Recheck(h.caller.principal, h.Now()); err != nil {
+		return err
+	}
+	s, opened := h.Sessions.Touch(h.caller.principal, h.caller.label)
+	x.session = s
+	if opened {
+		if err := h.Append(ctx, h.sessionOpened(x)); err != nil {
+			return h.notDurable(err)
+		}
+	}
+	return nil
+}
+
+// begin makes the request and its decision durable. Until it returns a Receipt
+// nothing may be sent.
+func (h *handler) begin(ctx context.Context, x *exchange) (*recorder.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	receipt, err := h.Recorder.Begin(ctx, h.requestEvent(x), h.decisionEvent(x, nil))
+	if err != nil {
+		return nil, h.notDurable(err)
+	}
+	x.recorded = true
+	return receipt, nil
+}
+
+// Append records later events under the same bound as begin.
+func (h *handler) Append(ctx context.Context, ev ...event.Event) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	return h.Recorder.Append(ctx, ev...)
+}
+
+func (h *handler) notDurable(err error) error {
+	h.Metrics.unrecorded.Inc()
+	return refusal.Wrap(refusal.Unavailable, err, "the record of this request could not be made durable, so it was not sent; try again later")
+}

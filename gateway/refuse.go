@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// refuse ends a walk: it records the refusal and answers in the protocol that
+// the client spoke. A refusal needs no durable record to be given, since nothing
+// of it reaches AWS; a record that fails is logged and counted.
+func (h *handler) refuse(x *exchange, e *refusal.Error) {
+	h.Metrics.refusals.WithLabelValues(string(e.Reason)).Inc()
+	attrs := []any{"requestID", x.id, "reason", string(e.Reason), "message", e.Message}
+	if e.Err != nil {
+		attrs = append(attrs, "cause", e.Err.Error())
+	}
+	h.Log.InfoContext(x.r.Context(), "refused", attrs...)
+	status, header, body := refusal.Render(x.shape, e, x.id)
+	h.recordRefusal(x, status, e)
+	dst := x.w.Header()
+	for name, values := range header {
+		dst[name] = values
+	}
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(body)
+}
+
+// recordRefusal chooses the events by how far the walk came.
+func (h *handler) recordRefusal(x *exchange, status int, e *refusal.Error) {
+	ctx := x.r.Context()
+	switch {
+	case x.session == nil:
+		h.recordUnidentified(ctx, x.caller.address, x.caller.host, x.r.UserAgent(), x.caller.label, status, e)
+	case x.recorded: // after Begin: AWS may have been reached
+		h.Metrics.aborted.Inc()
+		h.record(ctx, x, h.abortedEvent(x, e))
+	case x.decision != nil:
+		h.record(ctx, x, h.requestEvent(x), h.decisionEvent(x, e))
+	default:
+		h.record(ctx, x, h.refusedEvent(x, status, e))
+	}
+}
+
+// record is Append where nothing depends on it any more.
+func (h *handler) record(ctx context.Context, x *exchange, events ...event.Event) {
+	if err := h.Append(ctx, events...); err != nil {
+		h.Metrics.unrecorded.Inc()
+		h.Log.ErrorContext(ctx, "an event could not be recorded", "requestID", x.id, "cause", err.Error())
+	}
+}
+
+// recordUnidentified records a refusal that has no identity and so no session.
+// Anybody who reaches the port can cause these: they are rate-limited, and all
+// are counted in sallyport_unauthenticated_total.
+func (g *Gateway) recordUnidentified(ctx context.Context, address, host, userAgent, label string, status int, e *refusal.Error) {
+	if !g.refused.Allow() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	if err := g.Recorder.Append(ctx, g.unidentifiedEvent(address, host, userAgent, label, status, e)); err != nil {
+		g.Metrics.unrecorded.Inc()
+		g.Log.ErrorContext(ctx, "a refusal could not be recorded", "cause", err.Error())
+	}
+}
+
+// cut ends an exchange whose answer has begun and cannot be finished: on record
+// as aborted, and the client's connection closed, so that the answer cannot look
+// complete.
+func (h *handler) cut(x *exchange, message string) {
+	if x.recorded {
+		h.Metrics.aborted.Inc()
+		h.record(x.r.Context(), x, h.abortedEvent(x, &refusal.Error{Reason: refusal.Unavailable, Message: message}))
+	}
+	panic(http.ErrAbortHandler)
+}

@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// chooseTarget reads the target's name from where an AWS profile puts it: the
+// access key id of the client's signature. Anything that is not a target's name
+// means the default target. Nothing else of that header is used.
+func (h *handler) chooseTarget(x *exchange) {
+	key := accessKeyID(x.r.Header.Values("Authorization"))
+	x.realKey = looksReal(key)
+	t, ok := h.Targets[key]
+	if !ok {
+		t = h.Targets[h.Default]
+	}
+	x.target = t
+	x.request.Account = t.Account
+}
+
+// accessKeyID returns the access key id of a SigV4 or SigV4A Authorization
+// header ("AWS4-HMAC-SHA256 Credential=AKID/20260101/..."), or "" where there is
+// not exactly one.
+func accessKeyID(authorization []string) string {
+	if len(authorization) != 1 {
+		return ""
+	}
+	_, rest, ok := strings.Cut(authorization[0], "Credential=")
+	if !ok {
+		return ""
+	}
+	key, _, ok := strings.Cut(rest, "/")
+	if !ok || len(key) > 128 {
+		return ""
+	}
+	return key
+}
+
+// looksReal reports whether a key id has the form of a live AWS key: the unique
+// id prefixes of access keys (IAM User Guide, "Understanding unique ID prefixes").
+// Such a key is stripped like any other; the event says that one was seen, so
+// that a leaked static key in an agent's environment is found.
+func looksReal(key string) bool {
+	return len(key) >= 16 && len(key) <= 128 && (strings.HasPrefix(key, "AKIA") || strings.HasPrefix(key, "ASIA"))
+}
+
+// perimeter refuses what lies outside the target before policy is asked: another
+// partition, a region or an account that the target does not have. The session
+// policy's aws:ResourceAccount is the second wall, for resources whose ARN names
+// no account (S3 buckets).
+func perimeter(c *awsapi.Call, t Target) error {
+	if c.Partition != t.Partition {
+		return refusal.New(refusal.Denied, "target %s is in partition %s, this request is for %s", t.Name, t.Partition, c.Partition)
+	}
+	if len(t.Regions) > 0 && c.Region != "" && !slices.Contains(t.Regions, c.Region) {
+		return refusal.New(refusal.Denied, "target %s may be used in %s, not in %s", t.Name, strings.Join(t.Regions, ", "), c.Region)
+	}
+	for _, a := range c.Actions {
+		for _, r := range a.Resources {
+			if isAccountID(r.Account) && !slices.Contains(t.Accounts, r.Account) {
+				return refusal.New(refusal.Denied, "%s is in account %s, target %s reaches only %s", r.ARN, r.Account, t.Name, strings.Join(t.Accounts, ", "))
+			}
+		}
+	}
+	return nil
+}
+
+// isAccountID is false for "", "*" and the owners that AWS itself has in ARNs
+// ("aws" in arn:aws:iam::aws:policy/ReadOnlyAccess).
+func isAccountID(s string) bool {
+	if len(s) != 12 {
+		return false
+	}
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
