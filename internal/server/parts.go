@@ -1,0 +1,115 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/ca"
+	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/policy"
+)
+
+// OpenCA opens the CA under state_dir, or makes it when there is none.
+func OpenCA(c *config.Config) (*ca.Authority, error) {
+	if err := secureStateDir(c.StateDir); err != nil {
+		return nil, err
+	}
+	ids, err := awsapi.New()
+	if err != nil {
+		return nil, err
+	}
+	return openCA(c, ids)
+}
+
+func openCA(c *config.Config, ids *awsapi.Identifier) (*ca.Authority, error) {
+	dir := filepath.Join(c.StateDir, "ca")
+	o := ca.Options{Permitted: ids.DNSSuffixes(), Names: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}}
+	if l := c.Proxy.TLSListen; !l.IsZero() {
+		if ip, ok := l.IP(); ok {
+			o.IPs = append(o.IPs, ip.AsSlice())
+		} else {
+			o.Names = append(o.Names, l.Host)
+		}
+	}
+	if name, err := os.Hostname(); err == nil {
+		o.Names = append(o.Names, strings.ToLower(name))
+	}
+	slices.Sort(o.Names)
+	o.Names = slices.Compact(o.Names)
+	if _, err := os.Lstat(filepath.Join(dir, "root.crt")); errors.Is(err, fs.ErrNotExist) {
+		if err := ca.Create(dir, o); err != nil {
+			return nil, err
+		}
+	}
+	return ca.Open(dir, o)
+}
+
+// Bundle is the system's roots and the authority's own, as PEM.
+func Bundle(a *ca.Authority) ([]byte, error) { return ca.BundleOf(a.RootPEM()) }
+
+// LoadPolicy reads the rules and checks that the targets they name exist.
+func LoadPolicy(c *config.Config) (*policy.Engine, error) {
+	e, err := policy.Load(c.Policy.Files)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(c.Targets))
+	for name := range c.Targets {
+		names = append(names, name)
+	}
+	return e, e.CheckTargets(names)
+}
+
+// GatewayURL is where an agent on this machine reaches the gateway.
+func GatewayURL(c *config.Config) (string, error) {
+	if l := c.Proxy.Listen; !l.IsZero() {
+		return "http://" + local(l.String()), nil
+	}
+	if l := c.Proxy.TLSListen; !l.IsZero() {
+		return "https://" + local(l.String()), nil
+	}
+	return "", errors.New("proxy.listen and proxy.tls_listen are both off")
+}
+
+// local replaces the address that means "all of this machine's" by loopback.
+func local(hostPort string) string {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return hostPort
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// Fingerprint is the SHA-256 of a certificate, as other tools print it.
+func Fingerprint(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	parts := make([]string, len(sum))
+	for i, b := range sum {
+		parts[i] = fmt.Sprintf("%02X", b)
+	}
+	return strings.Join(parts, ":")
+}
+
+// ShortFingerprint names a root in a path: the first 8 bytes of the SHA-256 of
+// its certificate.
+func ShortFingerprint(root []byte) string {
+	if block, _ := pem.Decode(root); block != nil {
+		root = block.Bytes
+	}
+	sum := sha256.Sum256(root)
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,247 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/internal/secret"
+	"github.com/sallyport/sallyport/jit"
+	"github.com/sallyport/sallyport/mask"
+	"github.com/sallyport/sallyport/mitm"
+	"github.com/sallyport/sallyport/recorder"
+)
+
+// BaseKey is a static AWS identity of the gateway, for the simulated AWS.
+type BaseKey struct {
+	ID     string
+	Secret secret.String
+}
+
+// startBus starts the embedded NATS server when the gateway role is here and no
+// URL is configured.
+func (s *Server) startBus(ctx context.Context) error {
+	c := s.opts.Config.NATS
+	if c.URL != "" {
+		s.NATS = c.URL
+		return nil
+	}
+	if !slices.Contains(s.opts.Roles, RoleGateway) {
+		return errors.New("without the gateway role there is no embedded NATS server in this process: set nats.url and nats.creds_file (of a gateway: state_dir/nats/url and state_dir/nats/recorder.creds)")
+	}
+	srv, err := bus.Start(ctx, bus.ServerOptions{
+		Dir: filepath.Join(s.opts.Config.StateDir, "nats"), Listen: c.Listen.String(), Prefix: c.SubjectPrefix, Log: s.opts.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("starting the embedded NATS server: %w", err)
+	}
+	s.embedded, s.NATS = srv, srv.URL()
+	s.onStop("NATS server", func(context.Context) error { srv.Shutdown(); return nil })
+	return nil
+}
+
+func (s *Server) busOptions(role bus.Role) bus.Options {
+	c := s.opts.Config.NATS
+	if s.embedded != nil {
+		return bus.Options{Role: role, InProcess: s.embedded, Log: s.opts.Log}
+	}
+	return bus.Options{Role: role, URL: c.URL, CredsFile: c.CredsFile, CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, Log: s.opts.Log}
+}
+
+func (s *Server) startRecorder(ctx context.Context) error {
+	conn, err := bus.Connect(ctx, s.busOptions(bus.Recorder))
+	if err != nil {
+		return err
+	}
+	s.onStop("recorder's connection", func(context.Context) error { conn.Close(); return nil })
+	store, err := recorder.OpenStore(RecordsDir(s.opts.Config), s.opts.Now)
+	if err != nil {
+		return err
+	}
+	s.onStop("records", func(context.Context) error { return store.Close() })
+	run, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	rec := recorder.Recorder{Conn: conn, Store: store, Prefix: s.opts.Config.NATS.SubjectPrefix, Log: s.opts.Log}
+	s.background("recorder", func() error {
+		defer close(done)
+		return rec.Run(run)
+	})
+	s.onStop("recorder", func(ctx context.Context) error {
+		cancel()
+		select {
+		case <-done:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	return nil
+}
+
+// RecordsDir is where the recorder's store is.
+func RecordsDir(c *config.Config) string { return filepath.Join(c.StateDir, "records") }
+
+func (s *Server) startGateway(ctx context.Context) error {
+	c := s.opts.Config
+	ids, err := awsapi.New()
+	if err != nil {
+		return err
+	}
+	authority, err := openCA(c, ids)
+	if err != nil {
+		return err
+	}
+	engine, err := LoadPolicy(c)
+	if err != nil {
+		return err
+	}
+	verifier, err := s.verifier()
+	if err != nil {
+		return err
+	}
+	conn, err := bus.Connect(ctx, s.busOptions(bus.Gateway))
+	if err != nil {
+		return err
+	}
+	s.onStop("gateway's connection", func(context.Context) error { conn.Close(); return nil })
+	if s.embedded == nil {
+		if err := bus.EnsureStreams(ctx, conn, bus.StreamOptions{Prefix: c.NATS.SubjectPrefix, Replicas: c.NATS.Replicas}); err != nil {
+			return err
+		}
+	}
+	publisher, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: conn, Prefix: c.NATS.SubjectPrefix, Now: s.opts.Now})
+	if err != nil {
+		return err
+	}
+	upstream, err := s.upstream()
+	if err != nil {
+		return err
+	}
+	s.onStop("connections to AWS", func(context.Context) error { upstream.Close(); return nil })
+	minterOptions := jit.Options{BaseProfile: c.AWS.BaseProfile, Transport: upstream.For("sts"), Now: s.opts.Now, Log: s.opts.Log}
+	if b := s.opts.Base; b != nil {
+		minterOptions.Credentials = credentials.NewStaticCredentialsProvider(b.ID, b.Secret.Reveal(), "")
+	}
+	minter, err := jit.NewMinter(ctx, minterOptions)
+	if err != nil {
+		return err
+	}
+	eventIDs := event.NewIDs(s.opts.Now)
+	var gw *gateway.Gateway
+	sessions := &identity.Sessions{Now: s.opts.Now, OnClose: func(ses *identity.Session, why identity.CloseReason) {
+		upstream.CloseKey(ses.ID)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := publisher.Append(ctx, gw.SessionClosed(ses, why)); err != nil {
+			s.opts.Log.ErrorContext(ctx, "the end of a session could not be recorded", "session", ses.ID, "cause", err.Error())
+		}
+	}}
+	gw, err = gateway.New(gateway.Config{
+		Identifier: ids, Verifier: verifier, Sessions: sessions, Policy: engine, Recorder: publisher, Minter: minter,
+		Masker:   mask.New(mask.Options{MaxBody: int64(c.Mask.MaxBody), PassAWSSensitive: !c.Mask.AWSSensitive}),
+		Upstream: upstream, IDs: eventIDs, Targets: targets(c), Default: c.DefaultTarget(), Tunnel: c.Tunnels(),
+		Source: "sallyport/" + eventIDs.New(), Now: s.opts.Now, Log: s.opts.Log, Metrics: gateway.NewMetrics(s.registry),
+	})
+	if err != nil {
+		return err
+	}
+	s.onStop("sessions", func(context.Context) error { sessions.CloseAll(); return nil })
+	s.background("sessions", func() error { sessions.Run(ctx); return nil })
+
+	proxy := &mitm.Proxy{Admit: gw.Admit, Certificate: authority.Leaf, Dial: s.dialer().DialContext, Log: s.opts.Log, Now: s.opts.Now}
+	s.onStop("proxy", proxy.Shutdown)
+	if s.Proxy, err = s.listen(ctx, proxy, "proxy.listen", c.Proxy.Listen.String(), nil); err != nil {
+		return err
+	}
+	s.ProxyTLS, err = s.listen(ctx, proxy, "proxy.tls_listen", c.Proxy.TLSListen.String(), &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return authority.ServerCertificate(ctx) },
+	})
+	return err
+}
+
+// listen serves the proxy on an address; "" is off. tlsConfig nil is plain.
+func (s *Server) listen(ctx context.Context, proxy *mitm.Proxy, key, address string, tlsConfig *tls.Config) (net.Addr, error) {
+	if address == "" {
+		return nil, nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	addr := ln.Addr()
+	if tlsConfig != nil {
+		ln = tls.NewListener(ln, tlsConfig)
+	}
+	s.background("proxy", func() error { return proxy.Serve(ctx, ln) })
+	return addr, nil
+}
+
+func (s *Server) verifier() (*identity.Verifier, error) {
+	c := s.opts.Config
+	var issuers []identity.IssuerConfig
+	for _, i := range c.Identity.Issuers {
+		issuers = append(issuers, identity.IssuerConfig{
+			Issuer: i.Issuer, Audience: i.Audience, CAFile: i.CAFile, SubjectClaim: i.SubjectClaim,
+			GroupsClaim: i.GroupsClaim, MaxTokenAge: i.MaxTokenAge,
+		})
+	}
+	if c.Identity.Local {
+		trial, err := identity.OpenTrial(c.StateDir)
+		if err != nil {
+			return nil, err
+		}
+		issuers = append(issuers, trial.IssuerConfig())
+	}
+	return identity.NewVerifier(issuers, identity.Options{Now: s.opts.Now})
+}
+
+func (s *Server) dialer() *mitm.Dialer {
+	return &mitm.Dialer{Allow: s.opts.Config.AWS.AllowPrivateUpstream}
+}
+
+func (s *Server) upstream() (*mitm.Upstream, error) {
+	c := s.opts.Config.AWS
+	u := &mitm.Upstream{Dialer: s.dialer(), Endpoint: c.Endpoint.URL}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("aws.ca_file: %w", err)
+		}
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			roots = x509.NewCertPool()
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("aws.ca_file: %s holds no certificate in PEM", c.CAFile)
+		}
+		u.RootCAs = roots
+	}
+	return u, nil
+}
+
+func targets(c *config.Config) map[string]gateway.Target {
+	out := make(map[string]gateway.Target, len(c.Targets))
+	for name, t := range c.Targets {
+		out[name] = gateway.Target{
+			Target:  jit.Target{Name: name, RoleARN: t.RoleARN, ExternalID: t.ExternalID, Accounts: t.Accounts, Regions: t.Regions, TTL: t.CredentialTTL},
+			Account: t.Account(), Partition: t.Partition(),
+		}
+	}
+	return out
+}
