@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sallyport",
+		Short: "AWS access for AI agents, without ever giving them a credential",
+		Long: `Sallyport sits between an AI agent and AWS. The agent keeps its SDK or CLI, with
+placeholder keys and HTTPS_PROXY set; the gateway knows who is calling, which AWS
+operation on which resource it is, decides, records, and signs each request with a
+credential that is good for that request alone.
+
+First try:      sallyport demo
+On a laptop:    sallyport init, sallyport serve, sallyport run -- aws s3 ls`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return &usageError{errors.New("unknown command " + quote(args[0])), cmd.CommandPath()}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{err, cmd.CommandPath()} })
+	root.AddCommand(
+		newDemo(), newInit(), newServe(), newCheck(), newRun(), newEnv(), newToken(),
+		newCA(), newSessions(), newPolicy(), newVersion(),
+	)
+	for _, c := range root.Commands() {
+		usageArgs(c)
+	}
+	return root
+}
+
+// usageArgs makes a wrong number of arguments a usage error, for a command and
+// all below it.
+func usageArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return &usageError{err, cmd.CommandPath()}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		usageArgs(sub)
+	}
+}
+
+// group is a command that only holds others.
+func group(use, short string, sub ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return errors.New("unknown command " + quote(args[0]))
+			}
+			return errors.New("say which: " + strings.Join(names(cmd), ", "))
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	c.AddCommand(sub...)
+	return c
+}
+
+func names(c *cobra.Command) []string {
+	var out []string
+	for _, s := range c.Commands() {
+		out = append(out, s.Name())
+	}
+	return out
+}
+
+func quote(s string) string { return "`" + s + "`" }
+
+// configFlag adds --config. Without it, ./sallyport.yaml.
+func configFlag(c *cobra.Command, path *string) {
+	c.Flags().StringVar(path, "config", defaultConfig, "configuration file")
+}
+
+const defaultConfig = "sallyport.yaml"
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

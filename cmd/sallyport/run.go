@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/launch"
+)
+
+func newRun() *cobra.Command {
+	var a agentFlags
+	c := &cobra.Command{
+		Use:   "run [flags] -- COMMAND [ARGUMENT...]",
+		Short: "Start an agent behind the gateway",
+		Long: `Start an agent behind the gateway: a helper on loopback adds a fresh identity token
+to every connection, and the environment makes AWS clients use it, trust the
+gateway's CA and find no other credentials. The exit code is the command's.
+
+With the trial issuer on, the token comes from it; otherwise say where from.`,
+		Example: `  sallyport run -- aws s3 ls
+  sallyport run --label nightly --target dev --token-file /run/token -- claude`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			src, err := a.tokens(cmd)
+			if err != nil {
+				return err
+			}
+			root, gateway, err := a.trust()
+			if err != nil {
+				return err
+			}
+			files, err := a.files(root)
+			if err != nil {
+				return err
+			}
+			// Signals are for the command: it gets them, and when it ends so do we.
+			ctx, cancel := context.WithCancel(context.WithoutCancel(cmd.Context()))
+			defer cancel()
+			ln, err := launch.Listen(ctx)
+			if err != nil {
+				return err
+			}
+			helper := &launch.Helper{Gateway: gateway, Tokens: launch.Cached(src, nil), Label: a.label,
+				Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
+			done := make(chan error, 1)
+			go func() { done <- helper.Serve(ctx, ln) }()
+
+			env := launch.Environment(launch.Options{
+				ProxyURL: launch.ProxyURL(ln), Target: a.target, Region: a.region, Files: files, Hide: a.hidden(),
+			}, os.Environ())
+			code, err := launch.Run(ctx, launch.Command{
+				Args: args, Env: launch.Apply(os.Environ(), env),
+				Stdin: cmd.InOrStdin(), Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr(),
+			})
+			cancel()
+			if serveErr := <-done; err == nil && serveErr != nil && !errors.Is(serveErr, context.Canceled) {
+				err = serveErr
+			}
+			if err != nil {
+				_, _ = io.WriteString(cmd.ErrOrStderr(), "sallyport: "+err.Error()+"\n")
+			}
+			if code != exitDone || err != nil {
+				return &exitError{max(code, exitFailed)}
+			}
+			return nil
+		},
+	}
+	a.add(c)
+	c.Flags().SetInterspersed(false) // the command's own flags are its own
+	return c
+}

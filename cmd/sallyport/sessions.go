@@ -1,0 +1,205 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/internal/server"
+	"github.com/sallyport/sallyport/recorder"
+)
+
+func newSessions() *cobra.Command {
+	return group("sessions", "What agents did: the record", newSessionsList(), newSessionsShow(), newSessionsTail())
+}
+
+func openRecords(path string) (recorder.Records, error) {
+	conf, err := config.Load(path)
+	if err != nil {
+		return recorder.Records{}, err
+	}
+	return recorder.Records{Dir: server.RecordsDir(conf)}, nil
+}
+
+// report prints what in the record could not be read; it is an error to have any.
+func report(w io.Writer, problems []recorder.Problem) error {
+	for _, p := range problems {
+		fmt.Fprintf(w, "damaged: %v\n", p)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%d damaged places in the record", len(problems))
+	}
+	return nil
+}
+
+func newSessionsList() *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the recorded sessions, newest last",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			records, err := openRecords(path)
+			if err != nil {
+				return err
+			}
+			list, problems, err := records.List()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if list == nil {
+					list = []recorder.Summary{}
+				}
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(list)
+			} else {
+				err = recorder.WriteSummaries(cmd.OutOrStdout(), list)
+			}
+			return errors.Join(err, report(cmd.ErrOrStderr(), problems))
+		},
+	}
+	configFlag(c, &path)
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+func newSessionsShow() *cobra.Command {
+	var path string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show [SESSION]",
+		Short: "Tell the story of a session (default: the newest)",
+		Long: `Tell the story of a session: every request, what was decided and by which rule,
+the credential it got, the answer, and what was masked. SESSION is an id or the
+unique beginning of one; "none" holds refusals of callers without an identity.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			records, err := openRecords(path)
+			if err != nil {
+				return err
+			}
+			id := ""
+			if len(args) == 1 {
+				id = args[0]
+			} else if id, err = newest(records); err != nil {
+				return err
+			}
+			s, err := records.Read(id)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = writeEvents(cmd.OutOrStdout(), s.Events)
+			} else {
+				err = recorder.WriteStory(cmd.OutOrStdout(), s)
+			}
+			return errors.Join(err, report(cmd.ErrOrStderr(), s.Problems))
+		},
+	}
+	configFlag(c, &path)
+	c.Flags().BoolVar(&asJSON, "json", false, "the events as JSON lines")
+	return c
+}
+
+func newest(r recorder.Records) (string, error) {
+	list, _, err := r.List()
+	if err != nil {
+		return "", err
+	}
+	list = slices.DeleteFunc(list, func(s recorder.Summary) bool { return !event.ValidID(s.Session) })
+	if len(list) == 0 {
+		return "", errors.New("no session has been recorded")
+	}
+	return slices.MaxFunc(list, func(a, b recorder.Summary) int { return a.Last.Compare(b.Last) }).Session, nil
+}
+
+func writeEvents(w io.Writer, events []event.Event) error {
+	for _, e := range events {
+		line, err := event.Encode(e)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(append(line, '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newSessionsTail() *cobra.Command {
+	var path, url, creds string
+	var filter recorder.Filter
+	c := &cobra.Command{
+		Use:   "tail [SESSION]",
+		Short: "Follow events as they happen, as JSON lines",
+		Long: `Follow events as they happen, as JSON lines, over NATS. With the embedded server the
+address and the operator's credentials are found under state_dir; otherwise give
+--nats and --creds.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				filter.Session = args[0]
+			}
+			o := bus.Options{Role: bus.Operator, URL: url, CredsFile: creds}
+			prefix := "sallyport"
+			if url == "" || exists(path) {
+				conf, err := config.Load(path)
+				if err != nil {
+					return err
+				}
+				prefix = conf.NATS.SubjectPrefix
+				if url == "" {
+					if o, err = operatorOf(conf, creds); err != nil {
+						return err
+					}
+				}
+			}
+			conn, err := bus.Connect(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			err = recorder.Tail(cmd.Context(), conn, prefix, filter, func(e event.Event) error {
+				return writeEvents(cmd.OutOrStdout(), []event.Event{e})
+			}, func(err error) { fmt.Fprintf(cmd.ErrOrStderr(), "damaged: %v\n", err) })
+			if cmd.Context().Err() != nil { // Ctrl-C is how one stops looking
+				return nil
+			}
+			return err
+		},
+	}
+	configFlag(c, &path)
+	c.Flags().StringVar(&url, "nats", "", "NATS URL (default: from the configuration)")
+	c.Flags().StringVar(&creds, "creds", "", "NATS credentials file")
+	return c
+}
+
+// operatorOf finds the NATS server of a configuration.
+func operatorOf(conf *config.Config, creds string) (bus.Options, error) {
+	o := bus.Options{Role: bus.Operator, URL: conf.NATS.URL, CredsFile: creds,
+		CAFile: conf.NATS.TLS.CAFile, CertFile: conf.NATS.TLS.CertFile, KeyFile: conf.NATS.TLS.KeyFile}
+	if o.URL != "" {
+		return o, nil
+	}
+	dir := filepath.Join(conf.StateDir, "nats")
+	text, err := os.ReadFile(filepath.Join(dir, "url"))
+	if err != nil {
+		return o, fmt.Errorf("the embedded NATS server's address: %w; is `sallyport serve` running?", err)
+	}
+	o.URL = strings.TrimSpace(string(text))
+	if o.CredsFile == "" {
+		o.CredsFile = filepath.Join(dir, string(bus.Operator)+".creds")
+	}
+	return o, nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/identity"
+)
+
+// The identity that `run` and `env` have with the trial issuer, and the group
+// that the example policy allows.
+const trialSubject = "local-agent"
+
+var trialGroups = []string{"ai-agents"}
+
+var errTrialOff = errors.New("the trial issuer is off (identity.local); get a token from your identity provider")
+
+// openTrial gives the trial issuer of a configuration, or errTrialOff.
+func openTrial(path string) (*identity.Trial, *config.Config, error) {
+	conf, err := config.Load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !conf.Identity.Local {
+		return nil, conf, errTrialOff
+	}
+	trial, err := identity.OpenTrial(conf.StateDir)
+	return trial, conf, err
+}
+
+func newToken() *cobra.Command {
+	var path, subject string
+	var groups []string
+	var ttl time.Duration
+	c := &cobra.Command{
+		Use:   "token",
+		Short: "Print a short-lived token of the built-in trial issuer",
+		Long: `Print a short-lived token of the built-in trial issuer, whose key lies in state_dir.
+It works while identity.local is on, which it can be only while every listener is
+on loopback.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			trial, _, err := openTrial(path)
+			if err != nil {
+				return err
+			}
+			token, err := trial.Token(subject, groups, identity.TrialAudience, ttl, time.Now())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), token.Reveal()) // the one thing this command is for
+			return nil
+		},
+	}
+	configFlag(c, &path)
+	f := c.Flags()
+	f.StringVar(&subject, "subject", trialSubject, "subject of the token")
+	f.StringSliceVar(&groups, "groups", trialGroups, "groups, comma-separated")
+	f.DurationVar(&ttl, "ttl", identity.TrialMaxTTL, "how long it is good, at most 1h")
+	return c
+}
