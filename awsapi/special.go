@@ -144,16 +144,16 @@ func (r *resolver) sqs(row catalog.Action) []Resource {
 		return nil
 	}
 	prefix := "arn:" + r.call.Partition + ":sqs:" + r.call.Region + ":"
-	for _, u := range r.values("QueueUrl") {
-		_, path, ok := strings.Cut(u, "://")
+	if urls := r.values("QueueUrl"); len(urls) > 0 {
+		_, path, ok := strings.Cut(urls[0], "://")
 		f := strings.Split(path, "/")
 		if ok && len(f) == 3 && isAccount(f[1]) && f[2] != "" {
 			return []Resource{{ARN: prefix + f[1] + ":" + f[2], Type: "queue", Account: f[1]}}
 		}
 		return nil
 	}
-	for _, n := range r.values("QueueName") {
-		acct := r.account()
+	if names := r.values("QueueName"); len(names) > 0 {
+		n, acct := names[0], r.account()
 		if o := r.values("QueueOwnerAWSAccountId"); len(o) == 1 {
 			acct = o[0]
 		}

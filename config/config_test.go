@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -186,7 +187,8 @@ func TestRefused(t *testing.T) {
 			}
 		}
 		_, err := Parse("f", []byte(file+add+"\n"))
-		problems, _ := err.(strictyaml.Problems)
+		var problems strictyaml.Problems
+		errors.As(err, &problems)
 		if !slices.ContainsFunc(problems, func(p strictyaml.Problem) bool { return p.Path == key && p.Line > 0 }) {
 			t.Errorf("%s: no problem at %s: %v", add, key, err)
 		}
@@ -211,7 +213,7 @@ func TestCheck(t *testing.T) {
 		t.Helper()
 		var problems strictyaml.Problems
 		if err := c.Check(); err != nil {
-			problems = err.(strictyaml.Problems)
+			errors.As(err, &problems)
 		}
 		if len(problems) != len(messages) {
 			t.Fatalf("%d problems, want %d: %v", len(problems), len(messages), problems)

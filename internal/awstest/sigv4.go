@@ -14,8 +14,6 @@ import (
 // maxSkew is how far a request's date may be from the server's clock.
 const maxSkew = 15 * time.Minute
 
-const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
 // Key is an access key that the server knows.
 type Key struct {
 	ID, Secret string

@@ -139,7 +139,7 @@ func TestAllAtOnceSortedAndOnce(t *testing.T) {
 		t.Errorf("%d problems about a file that is no YAML", n)
 	}
 	var lines []int
-	for _, p := range d.Err().(Problems) {
+	for _, p := range d.Problems() {
 		lines = append(lines, p.Line)
 	}
 	if want := []int{1, 1, 2, 3, 4, 4}; !reflect.DeepEqual(lines, want) {
