@@ -67,6 +67,9 @@ func (d *Dialer) allowed(a netip.Addr) bool {
 	if a.IsLoopback() || a.IsUnspecified() || a.IsLinkLocalUnicast() || a == metadata6 {
 		return false
 	}
+	if inside, ok := embedded(a); ok && Kind(inside) != "" && !d.allowed(inside) {
+		return false // the metadata service by way of NAT64
+	}
 	for _, p := range d.Allow {
 		if p.Contains(a) {
 			return true
@@ -74,6 +77,27 @@ func (d *Dialer) allowed(a netip.Addr) bool {
 	}
 	return false
 }
+
+// embedded is the IPv4 address inside a NAT64 (RFC 6052) or 6to4 (RFC 3056) one.
+func embedded(a netip.Addr) (netip.Addr, bool) {
+	if !a.Is6() {
+		return netip.Addr{}, false
+	}
+	b := a.As16()
+	switch {
+	case nat64.Contains(a):
+		return netip.AddrFrom4([4]byte(b[12:16])), true
+	case sixToFour.Contains(a):
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
+}
+
+var (
+	nat64     = netip.MustParsePrefix("64:ff9b::/96")
+	sixToFour = netip.MustParsePrefix("2002::/16")
+	global6   = netip.MustParsePrefix("2000::/3") // all of IPv6 that IANA has given out as global unicast
+)
 
 var metadata6 = netip.MustParseAddr("fd00:ec2::254") // EC2's instance metadata service over IPv6
 
@@ -92,12 +116,14 @@ var special = []struct {
 	{netip.MustParsePrefix("198.51.100.0/24"), "documentation"},
 	{netip.MustParsePrefix("203.0.113.0/24"), "documentation"},
 	{netip.MustParsePrefix("240.0.0.0/4"), "reserved"},
-	{netip.MustParsePrefix("64:ff9b::/96"), "NAT64 (an IPv4 address inside)"},
+	{nat64, "NAT64 (an IPv4 address inside)"},
 	{netip.MustParsePrefix("64:ff9b:1::/48"), "local NAT64"},
 	{netip.MustParsePrefix("100::/64"), "discard-only"},
 	{netip.MustParsePrefix("2001::/32"), "Teredo (an IPv4 address inside)"},
+	{netip.MustParsePrefix("2001::/23"), "an IETF protocol assignment"},
 	{netip.MustParsePrefix("2001:db8::/32"), "documentation"},
-	{netip.MustParsePrefix("2002::/16"), "6to4 (an IPv4 address inside)"},
+	{netip.MustParsePrefix("3fff::/20"), "documentation"},
+	{sixToFour, "6to4 (an IPv4 address inside)"},
 	{netip.MustParsePrefix("fec0::/10"), "site-local"},
 }
 
@@ -124,6 +150,9 @@ func Kind(a netip.Addr) string {
 		if s.prefix.Contains(a) {
 			return s.kind
 		}
+	}
+	if a.Is6() && !global6.Contains(a) { // IPv4-compatible and IPv4-translated ones among them
+		return "not global unicast"
 	}
 	return ""
 }

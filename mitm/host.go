@@ -26,7 +26,7 @@ func ParseAuthority(s string) (host string, port uint16, err error) {
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != number {
 		return "", 0, errors.New("the target's port is not a number from 1 to 65535")
 	}
-	name = strings.ToLower(name)
+	name = lower(name)
 	if err := checkName(name); err != nil {
 		return "", 0, err
 	}
@@ -65,10 +65,23 @@ func isNumeric(label string) bool {
 	return false
 }
 
-// sameHost reports whether an inner Host header or SNI is the CONNECT host. The
-// default port is the same authority (RFC 9110, section 4.2.3).
-func sameHost(got, host string) bool {
-	return strings.ToLower(strings.TrimSuffix(got, ":443")) == host
+// lower is for ASCII alone: strings.ToLower makes a k of U+212A (KELVIN SIGN), and
+// what was no host name would become one.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + ('a' - 'A')
+		}
+	}
+	return string(b)
 }
+
+// sameName reports whether an SNI is the CONNECT host.
+func sameName(sni, host string) bool { return lower(sni) == host }
+
+// sameHost reports whether an inner Host header is the CONNECT host. The default
+// port is the same authority (RFC 9110, section 4.2.3).
+func sameHost(got, host string) bool { return sameName(strings.TrimSuffix(got, ":443"), host) }
 
 func hostPort(host string, port uint16) string { return fmt.Sprintf("%s:%d", host, port) }

@@ -39,7 +39,7 @@ func (p *Proxy) intercept(c net.Conn, host string, _ uint16, a Admission) {
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			// The certificate is the CONNECT host's in any case. Another SNI, or none,
 			// means that the client has another host in mind than was admitted.
-			if !sameHost(hello.ServerName, host) {
+			if !sameName(hello.ServerName, host) {
 				return nil, errors.New("mitm: SNI is not the CONNECT host")
 			}
 			return p.Certificate(ctx, host)
@@ -68,6 +68,13 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		panic(http.ErrAbortHandler)
 	}
+	c := http.NewResponseController(w)
+	if r.ContentLength != 0 {
+		// net/http reads on in a body that nobody wanted, to see where the next
+		// request begins. Without a deadline, one byte withheld would hold the
+		// connection for ever.
+		_ = c.SetReadDeadline(time.Now().Add(p.StallTimeout))
+	}
 	switch {
 	case len(r.RequestURI) == 0 || r.RequestURI[0] != '/' || r.Method == http.MethodConnect:
 		refuse(w, http.StatusBadRequest, "sallyport: the request's target must be a path (origin form)")
@@ -78,9 +85,12 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Trailer") != "" || len(r.Trailer) > 0:
 		refuse(w, http.StatusBadRequest, "sallyport: HTTP trailers are not carried")
 	default:
-		r.Host = t.host
-		r.Body = &stallingBody{ReadCloser: r.Body, c: http.NewResponseController(w), timeout: p.StallTimeout}
-		t.handler.ServeHTTP(w, r)
+		// A copy: net/http looks at its own request again when the answer begins, to
+		// see whether the client still waits for 100 Continue.
+		inner := r.WithContext(r.Context())
+		inner.Host = t.host
+		inner.Body = &stallingBody{ReadCloser: r.Body, c: c, timeout: p.StallTimeout}
+		t.handler.ServeHTTP(w, inner)
 	}
 }
 
@@ -108,8 +118,9 @@ type stallingBody struct {
 func (b *stallingBody) Read(p []byte) (int, error) {
 	_ = b.c.SetReadDeadline(time.Now().Add(b.timeout))
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		// From here on the server itself reads, to notice that the client went away.
+		// After any other error the deadline stays: the server reads what is left.
 		_ = b.c.SetReadDeadline(time.Time{})
 	}
 	return n, err

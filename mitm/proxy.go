@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -97,12 +98,12 @@ func (p *Proxy) setUp() {
 	quiet := log.New(io.Discard, "", 0) // net/http's log lines quote what clients sent
 	p.outer = &http.Server{
 		Handler: p.goproxy(), ReadHeaderTimeout: p.HeaderTimeout, IdleTimeout: p.HeaderTimeout,
-		MaxHeaderBytes: p.MaxHeaderBytes, ErrorLog: quiet,
+		MaxHeaderBytes: p.MaxHeaderBytes, ErrorLog: quiet, DisableGeneralOptionsHandler: true, // it says 200 to OPTIONS *
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2
 	}
 	p.inner = &http.Server{
 		Handler: http.HandlerFunc(p.serveInner), ReadHeaderTimeout: p.HeaderTimeout, IdleTimeout: p.IdleTimeout,
-		MaxHeaderBytes: p.MaxHeaderBytes, ErrorLog: quiet,
+		MaxHeaderBytes: p.MaxHeaderBytes, ErrorLog: quiet, DisableGeneralOptionsHandler: true, // it says 200 to OPTIONS *
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, tunnelKey{}, c)
@@ -168,7 +169,17 @@ func (p *Proxy) handleConnect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.Connect
 	return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(_ *http.Request, c net.Conn, _ *goproxy.ProxyCtx) {
 		// A goroutine of its own, so that goproxy's and the server's stacks and
 		// buffers are given back while the tunnel lasts.
-		p.wait.Go(func() { serve(c, host, port, a) })
+		p.wait.Go(func() {
+			// net/http's recovery ends with the hijack. A panic here would take every
+			// agent's tunnel with it.
+			defer func() {
+				if v := recover(); v != nil {
+					p.Log.Error("panic while a tunnel was set up", "host", host, "panic", fmt.Sprintf("%T", v))
+					_ = c.Close()
+				}
+			}()
+			serve(c, host, port, a)
+		})
 	}}, r.RequestURI
 }
 

@@ -16,6 +16,7 @@ import (
 // client has shown by its SNI that this is the host it means.
 func (p *Proxy) tunnel(c net.Conn, host string, port uint16, _ Admission) {
 	defer func() { _ = c.Close() }()
+	defer context.AfterFunc(p.ctx, func() { _ = c.Close() })()
 	ctx, cancel := context.WithTimeout(p.ctx, p.HandshakeTimeout)
 	defer cancel()
 	up, err := p.Dial(ctx, "tcp", hostPort(host, port))
@@ -30,7 +31,7 @@ func (p *Proxy) tunnel(c net.Conn, host string, port uint16, _ Admission) {
 		return
 	}
 	hello, name, err := readHello(ctx, c)
-	if err != nil || !sameHost(name, host) {
+	if err != nil || !sameName(name, host) {
 		p.Log.InfoContext(ctx, "tunnel: the client's SNI is not the CONNECT host, or it speaks no TLS", "host", host)
 		return
 	}

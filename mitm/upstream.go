@@ -115,11 +115,15 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	if p.u.Endpoint != nil {
 		clone.URL.Scheme = p.u.Endpoint.Scheme
 	}
-	if clone.Body == nil || clone.Body == http.NoBody {
-		// net/http sends a GET without body a second time when a kept connection
-		// breaks under it. A request is on record once and goes out once, and an AWS
-		// query GET can be a write; a body of ours, empty, prevents it.
-		clone.Body, clone.GetBody = io.NopCloser(strings.NewReader("")), nil
+	if replayable(clone) {
+		// net/http sends such a request a second time when a kept connection breaks
+		// under it. A request is on record once and goes out once, and an AWS query
+		// GET can be a write. A body that cannot be had twice prevents it; an empty
+		// one is left out on the wire.
+		clone.GetBody = nil
+		if clone.Body == nil || clone.Body == http.NoBody {
+			clone.Body = io.NopCloser(strings.NewReader(""))
+		}
 	}
 	resp, err := p.t.RoundTrip(clone)
 	if err != nil {
@@ -130,4 +134,15 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("mitm: the upstream switched protocols unasked")
 	}
 	return resp, nil
+}
+
+// replayable reports whether net/http takes r's method for one that may be sent
+// again. Others keep http.NoBody: an empty body of ours would make a POST without
+// one chunked, which S3 refuses.
+func replayable(r *http.Request) bool {
+	switch r.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
 }
