@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -30,19 +31,22 @@ const (
 
 // Authority is an opened CA. Its methods may be called from many goroutines.
 type Authority struct {
-	o            Options
-	root         *x509.Certificate
+	o       Options
+	dir     string
+	root    *x509.Certificate
+	leafKey *ecdsa.PrivateKey // shared by all leaves, in memory only: a key each would cost more than it gains
+	leaves  *lru.Cache[string, *tls.Certificate]
+	flight  singleflight.Group
+
+	mu           sync.Mutex // guards the two below
 	intermediate *x509.Certificate
 	signer       *ecdsa.PrivateKey // of the intermediate; the root's is dropped once it has signed
-	leafKey      *ecdsa.PrivateKey // shared by all leaves, in memory only: a key each would cost more than it gains
-	leaves       *lru.Cache[string, *tls.Certificate]
-	flight       singleflight.Group
 }
 
 // Open opens the CA in dir. An intermediate that is missing, near its end or of
 // another root is made anew.
 func Open(dir string, o Options) (*Authority, error) {
-	a := &Authority{o: o}
+	a := &Authority{o: o, dir: dir}
 	if err := a.open(dir); err != nil {
 		return nil, fmt.Errorf("open the CA: %w", err)
 	}
@@ -77,6 +81,11 @@ func (a *Authority) open(dir string) (err error) {
 	for _, name := range slices.Concat(a.o.Permitted, a.o.Names) {
 		if !within(name, a.root.PermittedDNSDomains) {
 			return fmt.Errorf("the root's name constraints do not cover %s; move %s away to have a new one made, which agents must then trust", name, dir)
+		}
+	}
+	for _, ip := range a.o.IPs {
+		if !contains(a.root.PermittedIPRanges, ip) {
+			return fmt.Errorf("the root's name constraints do not cover %s; move %s away to have a new one made, which agents must then trust", ip, dir)
 		}
 	}
 	if a.leafKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
@@ -129,6 +138,26 @@ func (a *Authority) openIntermediate(dir string, rootKey *ecdsa.PrivateKey) erro
 	return writeCert(certPath, der)
 }
 
+// issuer is the intermediate and its key. A process may outlive one: near its end,
+// the CA is opened anew.
+func (a *Authority) issuer() (*x509.Certificate, *ecdsa.PrivateKey, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.o.now().Add(renewBefore).After(a.intermediate.NotAfter) && a.intermediate.NotAfter.Before(a.root.NotAfter) {
+		next, err := Open(a.dir, a.o)
+		if err == nil && !next.root.Equal(a.root) {
+			err = errors.New("the root on disk is another one now; restart the gateway")
+		}
+		switch {
+		case err == nil:
+			a.intermediate, a.signer = next.intermediate, next.signer
+		case a.o.now().After(a.intermediate.NotAfter):
+			return nil, nil, fmt.Errorf("renew the intermediate: %w", err)
+		}
+	}
+	return a.intermediate, a.signer, nil
+}
+
 // serves reports whether an intermediate found on disk can go on being used.
 func (a *Authority) serves(c *x509.Certificate, key *ecdsa.PrivateKey) bool {
 	now := a.o.now()
@@ -142,11 +171,15 @@ func (a *Authority) serves(c *x509.Certificate, key *ecdsa.PrivateKey) bool {
 		}
 	}
 	for _, ip := range a.o.IPs {
-		if !slices.ContainsFunc(c.PermittedIPRanges, func(n *net.IPNet) bool { return n.Contains(ip) }) {
+		if !contains(c.PermittedIPRanges, ip) {
 			return false
 		}
 	}
 	return true
+}
+
+func contains(ranges []*net.IPNet, ip net.IP) bool {
+	return slices.ContainsFunc(ranges, func(n *net.IPNet) bool { return n.Contains(ip) })
 }
 
 // within reports whether name is one of the domains or below one.
@@ -157,7 +190,8 @@ func within(name string, domains []string) bool {
 // Leaf is a certificate for host, which must lie below Options.Permitted. Many who
 // ask at once get the same one.
 func (a *Authority) Leaf(_ context.Context, host string) (*tls.Certificate, error) {
-	if !within(host, a.o.Permitted) {
+	// A wildcard below a permitted name would be within, and vouch for all of them.
+	if strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" || !within(host, a.o.Permitted) {
 		return nil, fmt.Errorf("ca: %q lies outside what this CA vouches for", host)
 	}
 	if c, ok := a.leaves.Get(host); ok && a.fresh(c) {
@@ -210,6 +244,10 @@ func (a *Authority) mint(names []string, ips []net.IP) (*tls.Certificate, error)
 	if len(names)+len(ips) == 0 {
 		return nil, errors.New("no name to vouch for")
 	}
+	intermediate, signer, err := a.issuer()
+	if err != nil {
+		return nil, err
+	}
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
@@ -232,10 +270,10 @@ func (a *Authority) mint(names []string, ips []net.IP) (*tls.Certificate, error)
 	} else {
 		t.Subject = pkix.Name{Organization: []string{"Sallyport"}}
 	}
-	if t.NotAfter.After(a.intermediate.NotAfter) {
-		t.NotAfter = a.intermediate.NotAfter
+	if t.NotAfter.After(intermediate.NotAfter) {
+		t.NotAfter = intermediate.NotAfter
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, a.intermediate, &a.leafKey.PublicKey, a.signer)
+	der, err := x509.CreateCertificate(rand.Reader, t, intermediate, &a.leafKey.PublicKey, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +281,7 @@ func (a *Authority) mint(names []string, ips []net.IP) (*tls.Certificate, error)
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Certificate{Certificate: [][]byte{der, a.intermediate.Raw}, PrivateKey: a.leafKey, Leaf: leaf}, nil
+	return &tls.Certificate{Certificate: [][]byte{der, intermediate.Raw}, PrivateKey: a.leafKey, Leaf: leaf}, nil
 }
 
 // Root is the root's certificate.

@@ -36,14 +36,18 @@ func (p *Proxy) intercept(c net.Conn, host string, _ uint16, a Admission) {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"}, // HTTP/2 is not offered, and so never spoken
 		Time:       p.Now,
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		// A resumed handshake asks for no certificate, and would pass by checks made
+		// where one is got. None can be resumed, and the check stands before.
+		SessionTicketsDisabled: true,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			// The certificate is the CONNECT host's in any case. Another SNI, or none,
 			// means that the client has another host in mind than was admitted.
 			if !sameName(hello.ServerName, host) {
 				return nil, errors.New("mitm: SNI is not the CONNECT host")
 			}
-			return p.Certificate(ctx, host)
+			return nil, nil
 		},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.Certificate(ctx, host) },
 	})
 	// Whatever is not a TLS handshake (plaintext HTTP, an HTTP/2 preface) fails here.
 	if err := t.HandshakeContext(ctx); err != nil {

@@ -214,3 +214,28 @@ func TestShutdownCuts(t *testing.T) {
 	wantClosed(t, busy)
 	wantClosed(t, early)
 }
+
+// A CONNECT that waits (an identity provider that is away) must not let open
+// tunnels serve new requests during Shutdown.
+func TestShutdownDoesNotWaitForAdmit(t *testing.T) {
+	waiting, leave := make(chan struct{}), make(chan struct{})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "done") })
+	r := start(t, func(_ context.Context, c mitm.Connect) mitm.Admission {
+		if c.Host != host {
+			close(waiting)
+			<-leave
+		}
+		return mitm.Admission{Action: mitm.Intercept, Handler: handler}
+	})
+	idle := r.tls()
+	exchange(t, idle, get+"\r\n")
+	write(t, r.dial(), "CONNECT slow.cloud.example:443 HTTP/1.1\r\nHost: x\r\n\r\n")
+	soon(t, "the CONNECT waits", waiting)
+	over := make(chan error, 1)
+	go func() { over <- r.proxy.Shutdown(context.Background()) }()
+	if rest := wantClosed(t, idle); rest != "" {
+		t.Errorf("an idle tunnel got %q", rest)
+	}
+	close(leave)
+	must(t, <-over)
+}

@@ -222,11 +222,20 @@ func (p *Proxy) Serve(_ context.Context, ln net.Listener) error {
 // requests under way finish until ctx ends, and are cut then.
 func (p *Proxy) Shutdown(ctx context.Context) error {
 	p.once.Do(p.setUp)
-	err := p.outer.Shutdown(ctx)
 	p.queue.close()
-	if innerErr := p.inner.Shutdown(ctx); innerErr != nil {
-		err = errors.Join(err, innerErr, p.inner.Close())
+	// Side by side: a CONNECT that waits for a slow Admit must not keep open tunnels
+	// serving new requests meanwhile, nor use up the time they have to finish.
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i, srv := range []*http.Server{p.outer, p.inner} {
+		wg.Go(func() {
+			if errs[i] = srv.Shutdown(ctx); errs[i] != nil {
+				errs[i] = errors.Join(errs[i], srv.Close())
+			}
+		})
 	}
+	wg.Wait()
+	err := errors.Join(errs...)
 	p.stop()
 	p.wait.Wait()
 	return err

@@ -1,6 +1,7 @@
 package strictyaml
 
 import (
+	"errors"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -139,7 +140,9 @@ func TestAllAtOnceSortedAndOnce(t *testing.T) {
 		t.Errorf("%d problems about a file that is no YAML", n)
 	}
 	var lines []int
-	for _, p := range d.Problems() {
+	var problems Problems
+	errors.As(d.Err(), &problems)
+	for _, p := range problems {
 		lines = append(lines, p.Line)
 	}
 	if want := []int{1, 1, 2, 3, 4, 4}; !reflect.DeepEqual(lines, want) {
@@ -189,7 +192,9 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := Decode("f", data, &sample{})
 		lines := strings.Count(string(data), "\n") + strings.Count(string(data), "\r") + strings.Count(string(data), "\u2028") + strings.Count(string(data), "\u2029") + strings.Count(string(data), "\u0085") + 2
-		for _, p := range d.Problems() {
+		var problems Problems
+	errors.As(d.Err(), &problems)
+	for _, p := range problems {
 			if p.Message == "" || p.Line < 0 || p.Line > lines {
 				t.Errorf("%+v in %q", p, data)
 			}
