@@ -14,7 +14,7 @@ import (
 // Canonical, so nothing can sign it. An unknown action is refused as
 // Unidentified.
 func (id *Identifier) CallByAction(action, resource, partition, region string) (*Call, error) {
-	prefix, _, ok := strings.Cut(action, ":")
+	prefix, word, ok := strings.Cut(action, ":")
 	if !ok {
 		return nil, refusal.New(refusal.Malformed, "%q is not an action; write service:Action, for example s3:GetObject", action)
 	}
@@ -36,6 +36,10 @@ func (id *Identifier) CallByAction(action, resource, partition, region string) (
 			d, err := s.Detail(name)
 			if err != nil {
 				return nil, err
+			}
+			if len(d.IAM) == 0 && strings.EqualFold(name, word) {
+				// It needs no permission, or AWS documents none: rules go by its name.
+				return callByAction(s, name, catalog.Action{Action: info.IAMPrefixes[0] + ":" + name}, resource, partition, region), nil
 			}
 			if len(d.IAM) == 0 || !strings.EqualFold(d.IAM[0].Action, action) {
 				continue

@@ -45,10 +45,10 @@ func Init(o Options) (nextSteps string, err error) {
 		data.Region = "us-east-1"
 	}
 	if why := badRoleARN(data.RoleARN); why != "" {
-		return "", errors.New("the role: " + why)
+		return "", errors.New("--role-arn: " + why)
 	}
 	if p := partitionOf(data.RoleARN); !p.regions.MatchString(data.Region) {
-		return "", fmt.Errorf("%q is not a region of partition %s, where the role is; give another region", data.Region, p.id)
+		return "", fmt.Errorf("--region: %q is not a region of partition %s, where the role is; give another region", data.Region, p.id)
 	}
 	data.Account = arnPart(data.RoleARN, 4)
 
@@ -104,7 +104,12 @@ func nextStepsText(dir, role string, placeholder bool) string {
 		steps = append(steps, "In "+conf+", set targets.dev.role_arn and accounts to a role of yours.\n   It stands at "+role+", which is an example.")
 	}
 	steps = append(steps,
-		"Let the AWS identity that the gateway runs with assume the role: its trust policy\n   must allow sts:AssumeRole and sts:SetSourceIdentity to it.",
+		`Let the AWS identity that the gateway runs with (the SDK's default chain, or
+   aws.base_profile) assume the role. The role's trust policy needs the statement
+     {"Effect": "Allow", "Principal": {"AWS": "<the ARN of that identity>"},
+      "Action": ["sts:AssumeRole", "sts:SetSourceIdentity"]}
+   and in another account, or with the account as the principal, the identity's own
+   policy must allow the same two actions on the role.`,
 		"Look through "+filepath.Join(dir, "policy.yaml")+": it lets the group ai-agents read, and nothing else.",
 		"sallyport check"+flag,
 		"sallyport serve"+flag,

@@ -8,11 +8,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +46,9 @@ func setUp(m *testing.M) int {
 			return 1
 		}
 	}
-	return m.Run()
+	code := m.Run()
+	stopMoto()
+	return code
 }
 
 func look() string {
@@ -72,76 +76,59 @@ func clients(t *testing.T) {
 	t.Skip("no real clients: ", missing)
 }
 
-// world is moto with seeded data, and a gateway in front of it.
+// world is a folder with a gateway's configuration, in front of moto with seeded
+// data, which all worlds share.
 type world struct {
-	t    *testing.T
-	dir  string // working directory of every command, with sallyport.yaml
-	moto string // http://127.0.0.1:port
+	t     *testing.T
+	dir   string // working directory of every command, with sallyport.yaml
+	proxy string // 127.0.0.1:port
+	env   []string
 }
 
 const role = "arn:aws:iam::123456789012:role/agent-dev" // moto's own account
 
+// newWorld is a world whose gateway runs.
 func newWorld(t *testing.T) *world {
-	clients(t)
-	w := &world{t: t, dir: t.TempDir()}
-	w.moto = startMoto(t)
-	w.seed()
-	w.must("init", "--role-arn", role)
-	w.configure()
-	w.must("check")
-	w.serve()
+	t.Helper()
+	w := prepare(t)
+	w.begin("serve")
 	return w
 }
 
-func startMoto(t *testing.T) string {
+// prepare is a world whose gateway does not run yet.
+func prepare(t *testing.T) *world {
 	t.Helper()
-	port := freePort(t)
-	cmd := exec.CommandContext(t.Context(), "moto_server", "-H", "127.0.0.1", "-p", port)
-	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=testing", "AWS_SECRET_ACCESS_KEY=testing")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	start(t, cmd)
-	url := "http://127.0.0.1:" + port
-	waitFor(t, "moto", &out, func() bool {
-		resp, err := http.Get(url + "/moto-api/data.json")
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
-	return url
+	clients(t)
+	moto, err := theMoto()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, dir: t.TempDir(), proxy: "127.0.0.1:" + freePort(t)}
+	w.must("init", "--role-arn", role)
+	w.copy("policy.yaml")
+	w.copy("sallyport.yaml", "{{proxy}}", w.proxy, "{{moto}}", moto.url, "{{role}}", role)
+	w.must("check")
+	return w
 }
 
-// seed puts data into moto, not through the gateway.
-func (w *world) seed() {
+// copy writes a file of testdata into the world, with texts replaced.
+func (w *world) copy(name string, replace ...string) {
 	w.t.Helper()
-	script, err := filepath.Abs("testdata/seed.py")
+	text, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	cmd := exec.CommandContext(w.t.Context(), "python3", script, w.moto)
-	cmd.Env = append(cleanEnv(), "AWS_ACCESS_KEY_ID=testing", "AWS_SECRET_ACCESS_KEY=testing", "AWS_DEFAULT_REGION=us-east-1")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		w.t.Fatalf("seeding moto: %v\n%s", err, out)
-	}
+	w.write(name, strings.NewReplacer(replace...).Replace(string(text)))
 }
 
-// configure points the written configuration at moto, and at free ports.
-func (w *world) configure() {
+// edit replaces a text of the configuration; it must be there.
+func (w *world) edit(old, new string) {
 	w.t.Helper()
-	policy, err := os.ReadFile("testdata/policy.yaml")
-	if err != nil {
-		w.t.Fatal(err)
+	text := w.read("sallyport.yaml")
+	if !strings.Contains(text, old) {
+		w.t.Fatalf("sallyport.yaml has no %q", old)
 	}
-	w.write("policy.yaml", string(policy))
-	config, err := os.ReadFile("testdata/sallyport.yaml")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.write("sallyport.yaml", strings.NewReplacer(
-		"{{proxy}}", freePort(w.t), "{{admin}}", freePort(w.t), "{{moto}}", w.moto, "{{role}}", role,
-	).Replace(string(config)))
+	w.write("sallyport.yaml", strings.Replace(text, old, new, 1))
 }
 
 func (w *world) write(name, text string) {
@@ -151,29 +138,13 @@ func (w *world) write(name, text string) {
 	}
 }
 
-// serve starts the gateway and waits for its `ready` line.
-func (w *world) serve() {
+func (w *world) read(name string) string {
 	w.t.Helper()
-	cmd := exec.CommandContext(w.t.Context(), binary, "serve")
-	cmd.Dir = w.dir
-	cmd.Env = append(cleanEnv(), "AWS_ACCESS_KEY_ID=gateway", "AWS_SECRET_ACCESS_KEY=gateway-secret", "AWS_REGION=us-east-1")
-	log, err := os.Create(filepath.Join(w.dir, "serve.log"))
+	text, err := os.ReadFile(filepath.Join(w.dir, name))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() {
-		_ = log.Close()
-		if w.t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			w.t.Logf("serve said:\n%s", text)
-		}
-	})
-	cmd.Stdout, cmd.Stderr = log, log
-	start(w.t, cmd)
-	waitFor(w.t, "serve", nil, func() bool {
-		text, _ := os.ReadFile(log.Name())
-		return bytes.Contains(text, []byte(`"msg":"ready"`))
-	})
+	return string(text)
 }
 
 type result struct {
@@ -196,7 +167,8 @@ func (w *world) command(name string, args ...string) result {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Env = w.dir, append(cleanEnv(), "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1")
+	cmd.Dir = w.dir
+	cmd.Env = append(append(cleanEnv(), "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1"), w.env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -235,48 +207,41 @@ func cleanEnv() []string {
 	return out
 }
 
-func start(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-	})
-}
-
-// waitFor polls until another process is up; there is no event to wait for.
-func waitFor(t *testing.T, what string, out *bytes.Buffer, ready func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(60 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !ready() {
-		select {
-		case <-deadline.C:
-			if out != nil {
-				t.Fatalf("%s did not come up:\n%s", what, out)
-			}
-			t.Fatalf("%s did not come up", what)
-		case <-tick.C:
-		}
-	}
-}
-
+// freePort is a port that nobody has. It lies below those that the system hands
+// out by itself, so that nobody gets it before it is used.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(10000 + rand.IntN(20000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	t.Fatal("no free port")
+	return ""
+}
+
+// noCanary fails when a secret text is in any file that the gateway wrote.
+func noCanary(t *testing.T, dir string, canaries ...string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if strings.HasSuffix(path, ".creds") { // NATS user credentials are JWTs by design
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		for _, c := range canaries {
+			if bytes.Contains(text, []byte(c)) && !(c == "eyJ" && strings.Contains(path, "nats")) {
+				t.Errorf("%s holds %q", path, c)
+			}
+		}
+		return err
+	})
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	return port
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/secret"
@@ -58,21 +59,46 @@ func NewGateway(rawURL string, rootPEM []byte) (*Gateway, error) {
 	return g, nil
 }
 
+// Check says whether there is something to connect to, and that it has a
+// certificate of the root where TLS is used.
+func (g *Gateway) Check(ctx context.Context) error {
+	conn, err := g.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func (g *Gateway) dial(ctx context.Context) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", g.address)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("the gateway at %s cannot be reached: %w; is `sallyport serve` running?", g.address, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the gateway at %s cannot be reached: %w", g.address, err)
+	}
+	if g.tls == nil {
+		return conn, nil
+	}
+	secured := tls.Client(conn, g.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		var unknown x509.UnknownAuthorityError
+		if errors.As(err, &unknown) {
+			return nil, fmt.Errorf("TLS with the gateway at %s failed: %w; the root must be the one that `sallyport ca show --pem` prints there", g.address, err)
+		}
+		return nil, fmt.Errorf("TLS with the gateway at %s failed: %w", g.address, err)
+	}
+	return secured, nil
+}
+
 // connect opens a tunnel to authority. When the answer is not 200, its body can
 // be read until the connection is closed. No proxy of the environment is used:
 // it would be ourselves.
 func (g *Gateway) connect(ctx context.Context, authority, userAgent, label string, token secret.String) (net.Conn, *http.Response, error) {
-	conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", g.address)
+	conn, err := g.dial(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the gateway at %s cannot be reached: %w", g.address, err)
-	}
-	if g.tls != nil {
-		secured := tls.Client(conn, g.tls)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			conn.Close()
-			return nil, nil, fmt.Errorf("TLS with the gateway at %s failed: %w", g.address, err)
-		}
-		conn = secured
+		return nil, nil, err
 	}
 	tunnel, answer, err := handshake(ctx, conn, authority, userAgent, label, token)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Render writes vars for a shell to evaluate: "sh" (POSIX shells, bash, zsh),
-// "fish", or "json", an object of names to values with null for what is removed.
+// Render writes vars for a shell to evaluate: "sh" (also "bash" and
+// "zsh"), "fish", or "json", an object of names to values with null for what is removed.
 // No value can end its quotes, whatever it holds; a NUL, which no environment can
 // carry, is an error.
 func Render(w io.Writer, shell string, vars []Var) error {
@@ -21,7 +21,7 @@ func Render(w io.Writer, shell string, vars []Var) error {
 		}
 	}
 	switch shell {
-	case "sh":
+	case "sh", "bash", "zsh":
 		return renderLines(w, vars, func(v Var) string {
 			if v.Unset {
 				return "unset " + v.Name
@@ -50,7 +50,7 @@ func Render(w io.Writer, shell string, vars []Var) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(m)
 	}
-	return fmt.Errorf("unknown shell %q; use sh (also for bash and zsh), fish or json", shell)
+	return fmt.Errorf("unknown shell %q; use sh, bash, zsh, fish or json", shell)
 }
 
 func renderLines(w io.Writer, vars []Var, line func(Var) string) error {

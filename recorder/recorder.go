@@ -57,8 +57,8 @@ func (r Recorder) Run(ctx context.Context) error {
 		switch {
 		case errors.As(err, &broken):
 			return broken.error
-		case ctx.Err() != nil:
-			return nil
+		case ctx.Err() != nil: // it was told to end
+			return nil //nolint:nilerr // whatever the stream said then, draining is done
 		}
 		r.Log.Warn("recorder: lost the stream, trying again", "error", err)
 		wait := time.NewTimer(again)

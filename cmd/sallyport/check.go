@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,10 +15,14 @@ import (
 
 func newCheck() *cobra.Command {
 	var path string
+	var running bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Validate configuration and policy: all problems at once, with file and line",
-		Args:  cobra.NoArgs,
+		Long: `Validate configuration and policy, and say all problems at once, with file and line.
+With --ready also ask the process that runs with this configuration whether it is
+ready: the health check of containers, which have no other command.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			conf, err := config.Load(path)
 			if err != nil {
@@ -25,13 +32,52 @@ func newCheck() *cobra.Command {
 			if err := errors.Join(conf.Check(), err); err != nil {
 				return err
 			}
+			if running {
+				if err := ready(cmd.Context(), conf); err != nil {
+					return err
+				}
+			}
 			for _, w := range conf.Warnings() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "ok: %d targets, %d rules (policy version %.12s)\n", len(conf.Targets), len(engine.RuleNames()), engine.Version())
+			fmt.Fprintf(cmd.OutOrStdout(), "ok: %s, %s (policy version %.12s)\n",
+				count(len(conf.Targets), "target"), count(len(engine.RuleNames()), "rule"), engine.Version())
 			return nil
 		},
 	}
 	configFlag(c, &path)
+	c.Flags().BoolVar(&running, "ready", false, "ask /readyz at admin.listen, too")
 	return c
+}
+
+// ready asks the running process.
+func ready(ctx context.Context, conf *config.Config) error {
+	url, err := server.AdminURL(conf)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	// No proxy of the environment: admin.listen is this machine's.
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("not ready: %w; is `sallyport serve` running?", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: /readyz answers %d: it is starting, or draining", resp.StatusCode)
+	}
+	return nil
+}
+
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

@@ -1,13 +1,22 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/launch"
 )
+
+// envLabel is the label when none is given.
+const envLabel = "env"
+
+var shells = []string{"sh", "bash", "zsh", "fish", "json"}
 
 func newEnv() *cobra.Command {
 	var a agentFlags
@@ -22,31 +31,25 @@ refreshed: once it has expired, evaluate this again.`,
   sallyport env --shell fish | source`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			src, err := a.tokens(cmd)
+			if !slices.Contains(shells, shell) {
+				return &usageError{fmt.Errorf("there is no shell %s here; there are %s", quote(shell), strings.Join(shells, ", ")), cmd.CommandPath()}
+			}
+			p, err := a.prepare(cmd)
 			if err != nil {
 				return err
 			}
-			root, gateway, err := a.trust()
+			token, _, err := p.tokens.Token(cmd.Context())
 			if err != nil {
 				return err
 			}
-			token, _, err := src.Token(cmd.Context())
-			if err != nil {
-				return err
-			}
-			files, err := a.files(root)
-			if err != nil {
-				return err
-			}
-			proxy := gateway.URL()
-			proxy.User = url.UserPassword(a.label, token.Reveal())
-			vars := launch.Environment(launch.Options{
-				ProxyURL: proxy.String(), Target: a.target, Region: a.region, Files: files, Hide: a.hidden(),
-			}, os.Environ())
+			proxy := p.gateway.URL()
+			// botocore sends no credentials at all for a user without a name.
+			proxy.User = url.UserPassword(cmp.Or(a.label, envLabel), token.Reveal())
+			vars := launch.Environment(p.options(proxy.String()), os.Environ())
 			return launch.Render(cmd.OutOrStdout(), shell, vars)
 		},
 	}
-	a.add(c)
-	c.Flags().StringVar(&shell, "shell", "sh", "sh (also bash and zsh), fish or json")
+	a.add(c, envLabel)
+	c.Flags().StringVar(&shell, "shell", "sh", strings.Join(shells, ", "))
 	return c
 }

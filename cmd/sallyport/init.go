@@ -39,7 +39,7 @@ Files that are there already are never overwritten.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.Dir, "dir", ".", "folder to write into")
-	f.StringVar(&o.RoleARN, "role-arn", "", "IAM role that the target `dev` assumes (default an example to replace)")
+	f.StringVar(&o.RoleARN, "role-arn", "", "`ARN` of the role that the target dev assumes (default an example to replace)")
 	f.StringVar(&o.Region, "region", "us-east-1", "region of the target dev")
 	return c
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -32,6 +34,9 @@ func newPolicyExplain() *cobra.Command {
 			if action == "" {
 				return &usageError{fmt.Errorf("--action is missing, for example --action s3:GetObject"), cmd.CommandPath()}
 			}
+			if resource != "*" && !strings.HasPrefix(resource, "arn:") {
+				return &usageError{fmt.Errorf("--resource %q is not an ARN, such as arn:aws:s3:::acme-dev/report.csv; without it any resource is meant", resource), cmd.CommandPath()}
+			}
 			conf, err := config.Load(path)
 			if err != nil {
 				return err
@@ -45,7 +50,7 @@ func newPolicyExplain() *cobra.Command {
 			}
 			t, ok := conf.Targets[target]
 			if !ok {
-				return fmt.Errorf("there is no target %q in %s", target, path)
+				return noTarget(conf, target)
 			}
 			if region == "" && len(t.Regions) > 0 {
 				region = t.Regions[0]
@@ -80,7 +85,7 @@ func newPolicyExplain() *cobra.Command {
 
 func explainText(w io.Writer, call *awsapi.Call, x policy.Explanation) error {
 	a := call.Actions[0]
-	fmt.Fprintf(w, "%s  %s (%s) on %s\n%s\n\n", x.Decision.Effect, a.Name, a.Level, a.Resources[0].ARN, x.Decision.Reason)
+	fmt.Fprintf(w, "%s  %s (%s) on %s\n%s\n\n", x.Decision.Effect, a.Name, cmp.Or(string(a.Level), "no access level"), a.Resources[0].ARN, x.Decision.Reason)
 	tab := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, r := range x.Rules {
 		mark := " "

@@ -29,11 +29,14 @@ On a laptop:    sallyport init, sallyport serve, sallyport run -- aws s3 ls`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = false
+	// A group is not run by itself: only its commands are usage.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(newHelp())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{err, cmd.CommandPath()} })
 	root.AddCommand(
 		newDemo(), newInit(), newServe(), newCheck(), newRun(), newEnv(), newToken(),
-		newCA(), newSessions(), newPolicy(), newVersion(),
+		newCA(), newSessions(), newPolicy(), newCompletion(), newVersion(),
 	)
 	for _, c := range root.Commands() {
 		usageArgs(c)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -24,19 +25,25 @@ gateway's CA and find no other credentials. The exit code is the command's.
 With the trial issuer on, the token comes from it; otherwise say where from.`,
 		Example: `  sallyport run -- aws s3 ls
   sallyport run --label nightly --target dev --token-file /run/token -- claude`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("give the command to start, as in: sallyport run -- aws s3 ls")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			src, err := a.tokens(cmd)
+			p, err := a.prepare(cmd)
 			if err != nil {
 				return err
 			}
-			root, gateway, err := a.trust()
-			if err != nil {
+			// What would fail every request of the agent is better said before it
+			// starts: its own words for it would be "cannot connect to proxy".
+			if err := p.gateway.Check(cmd.Context()); err != nil {
 				return err
 			}
-			files, err := a.files(root)
-			if err != nil {
-				return err
+			tokens := launch.Cached(p.tokens, nil)
+			if _, _, err := tokens.Token(cmd.Context()); err != nil {
+				return fmt.Errorf("no identity token can be had: %w", err)
 			}
 			// Signals are for the command: it gets them, and when it ends so do we.
 			ctx, cancel := context.WithCancel(context.WithoutCancel(cmd.Context()))
@@ -45,14 +52,12 @@ With the trial issuer on, the token comes from it; otherwise say where from.`,
 			if err != nil {
 				return err
 			}
-			helper := &launch.Helper{Gateway: gateway, Tokens: launch.Cached(src, nil), Label: a.label,
+			helper := &launch.Helper{Gateway: p.gateway, Tokens: tokens, Label: a.label,
 				Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 			done := make(chan error, 1)
 			go func() { done <- helper.Serve(ctx, ln) }()
 
-			env := launch.Environment(launch.Options{
-				ProxyURL: launch.ProxyURL(ln), Target: a.target, Region: a.region, Files: files, Hide: a.hidden(),
-			}, os.Environ())
+			env := launch.Environment(p.options(launch.ProxyURL(ln)), os.Environ())
 			code, err := launch.Run(ctx, launch.Command{
 				Args: args, Env: launch.Apply(os.Environ(), env),
 				Stdin: cmd.InOrStdin(), Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr(),
@@ -70,7 +75,7 @@ With the trial issuer on, the token comes from it; otherwise say where from.`,
 			return nil
 		},
 	}
-	a.add(c)
+	a.add(c, "")
 	c.Flags().SetInterspersed(false) // the command's own flags are its own
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -51,12 +52,20 @@ finish within 30 s.`,
 			o.Config = conf
 			o.Log = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 			s, err := server.Start(cmd.Context(), o)
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return fmt.Errorf("%w; another process has that port, perhaps another `sallyport serve`: stop it, or choose another port in %s", err, path)
+			}
 			if err != nil {
 				return err
 			}
 			failed := s.Wait(cmd.Context())
-			o.Log.InfoContext(context.WithoutCancel(cmd.Context()), "draining")
-			return errors.Join(failed, s.Close())
+			ctx := context.WithoutCancel(cmd.Context())
+			o.Log.InfoContext(ctx, "draining")
+			if err := errors.Join(failed, s.Close()); err != nil {
+				return err
+			}
+			o.Log.InfoContext(ctx, "stopped")
+			return nil
 		},
 	}
 	configFlag(c, &path)

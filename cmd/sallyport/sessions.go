@@ -47,8 +47,10 @@ func newSessionsList() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List the recorded sessions, newest last",
-		Args:  cobra.NoArgs,
+		Short: "List the recorded sessions, the latest first",
+		Long: `List the recorded sessions, the latest first. "none" stands for what was refused
+before an identity was known.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			records, err := openRecords(path)
 			if err != nil {
@@ -139,13 +141,14 @@ func writeEvents(w io.Writer, events []event.Event) error {
 
 func newSessionsTail() *cobra.Command {
 	var path, url, creds string
+	var asJSON bool
 	var filter recorder.Filter
 	c := &cobra.Command{
 		Use:   "tail [SESSION]",
-		Short: "Follow events as they happen, as JSON lines",
-		Long: `Follow events as they happen, as JSON lines, over NATS. With the embedded server the
-address and the operator's credentials are found under state_dir; otherwise give
---nats and --creds.`,
+		Short: "Follow events as they happen",
+		Long: `Follow events as they happen, over NATS, until Ctrl-C; all, or those of one session
+(a whole id, or "none"). With the embedded server the address and the operator's
+credentials are found under state_dir; otherwise give --nats and --creds.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -167,11 +170,14 @@ address and the operator's credentials are found under state_dir; otherwise give
 			}
 			conn, err := bus.Connect(cmd.Context(), o)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w; is `sallyport serve`, or the NATS server, running there?", err)
 			}
 			defer conn.Close()
 			err = recorder.Tail(cmd.Context(), conn, prefix, filter, func(e event.Event) error {
-				return writeEvents(cmd.OutOrStdout(), []event.Event{e})
+				if asJSON {
+					return writeEvents(cmd.OutOrStdout(), []event.Event{e})
+				}
+				return recorder.WriteLine(cmd.OutOrStdout(), e)
 			}, func(err error) { fmt.Fprintf(cmd.ErrOrStderr(), "damaged: %v\n", err) })
 			if cmd.Context().Err() != nil { // Ctrl-C is how one stops looking
 				return nil
@@ -182,6 +188,7 @@ address and the operator's credentials are found under state_dir; otherwise give
 	configFlag(c, &path)
 	c.Flags().StringVar(&url, "nats", "", "NATS URL (default: from the configuration)")
 	c.Flags().StringVar(&creds, "creds", "", "NATS credentials file")
+	c.Flags().BoolVar(&asJSON, "json", false, "the events as JSON lines")
 	return c
 }
 
@@ -195,7 +202,7 @@ func operatorOf(conf *config.Config, creds string) (bus.Options, error) {
 	dir := filepath.Join(conf.StateDir, "nats")
 	text, err := os.ReadFile(filepath.Join(dir, "url"))
 	if err != nil {
-		return o, fmt.Errorf("the embedded NATS server's address: %w; is `sallyport serve` running?", err)
+		return o, fmt.Errorf("the embedded NATS server's address: %w; `sallyport serve` writes it", err)
 	}
 	o.URL = strings.TrimSpace(string(text))
 	if o.CredsFile == "" {

@@ -19,17 +19,12 @@ var trialGroups = []string{"ai-agents"}
 
 var errTrialOff = errors.New("the trial issuer is off (identity.local); get a token from your identity provider")
 
-// openTrial gives the trial issuer of a configuration, or errTrialOff.
-func openTrial(path string) (*identity.Trial, *config.Config, error) {
-	conf, err := config.Load(path)
-	if err != nil {
-		return nil, nil, err
-	}
+// trialOf gives the trial issuer of a configuration, or errTrialOff.
+func trialOf(conf *config.Config) (*identity.Trial, error) {
 	if !conf.Identity.Local {
-		return nil, conf, errTrialOff
+		return nil, errTrialOff
 	}
-	trial, err := identity.OpenTrial(conf.StateDir)
-	return trial, conf, err
+	return identity.OpenTrial(conf.StateDir)
 }
 
 func newToken() *cobra.Command {
@@ -44,9 +39,16 @@ It works while identity.local is on, which it can be only while every listener i
 on loopback.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			trial, _, err := openTrial(path)
+			conf, err := config.Load(path)
 			if err != nil {
 				return err
+			}
+			trial, err := trialOf(conf)
+			if err != nil {
+				return err
+			}
+			if ttl <= 0 {
+				return &usageError{fmt.Errorf("--ttl %s: a token must live for some time", ttl), cmd.CommandPath()}
 			}
 			token, err := trial.Token(subject, groups, identity.TrialAudience, ttl, time.Now())
 			if err != nil {

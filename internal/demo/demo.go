@@ -52,7 +52,7 @@ const policyFile = `rules:
 `
 
 const configFile = `state_dir: %[1]s
-proxy: {listen: "127.0.0.1:0"}
+proxy: {listen: "%[5]s"}
 aws: {endpoint: "%[2]s", ca_file: %[3]s}
 identity: {local: true}
 targets:
@@ -68,15 +68,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("make the demonstration's folder: %w", err)
 	}
-	if !o.Keep {
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	aws, err := awstest.Start(awstest.Config{})
 	if err != nil {
 		return fmt.Errorf("start the simulated AWS: %w", err)
 	}
 	defer func() { err = errors.Join(err, aws.Close()) }()
-	conf, err := configure(dir, aws)
+	conf, err := configure(dir, aws, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -95,6 +93,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	}()
 
 	d := &demonstration{out: o.Out, aws: aws, proxy: s.Proxy.String(), dir: dir, stateDir: conf.StateDir}
+	if o.Keep { // other terminals find the gateway by its configuration
+		if _, err := configure(dir, aws, s.Proxy.String()); err != nil {
+			return err
+		}
+	}
 	d.say("Sallyport in one process: a simulated AWS, the gateway on %s, an agent with the AWS SDK.\n", d.proxy)
 	if err := d.agent(ctx); err != nil {
 		return err
@@ -115,16 +118,16 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.record(); err != nil {
 		return err
 	}
-	d.say("\nIt stays up until Ctrl-C. In another terminal:\n  cd %s\n  sallyport run -- aws s3 ls\n  sallyport sessions show\n", dir)
+	d.say("\nIt stays up until Ctrl-C, which removes its folder. In another terminal:\n  cd %s\n  sallyport run -- aws s3 ls\n  sallyport sessions show\n", dir)
 	return s.Wait(ctx)
 }
 
-func configure(dir string, aws *awstest.Server) (*config.Config, error) {
+func configure(dir string, aws *awstest.Server, proxy string) (*config.Config, error) {
 	root := filepath.Join(dir, "simulated-aws.crt")
 	files := map[string][]byte{
 		root:                                 aws.RootPEM(),
 		filepath.Join(dir, "policy.yaml"):    []byte(policyFile),
-		filepath.Join(dir, "sallyport.yaml"): fmt.Appendf(nil, configFile, filepath.Join(dir, "state"), aws.URL(), root, awstest.Account),
+		filepath.Join(dir, "sallyport.yaml"): fmt.Appendf(nil, configFile, filepath.Join(dir, "state"), aws.URL(), root, awstest.Account, proxy),
 	}
 	for path, text := range files {
 		if err := os.WriteFile(path, text, 0o600); err != nil {

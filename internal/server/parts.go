@@ -33,24 +33,39 @@ func OpenCA(c *config.Config) (*ca.Authority, error) {
 }
 
 func openCA(c *config.Config, ids *awsapi.Identifier) (*ca.Authority, error) {
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "" // the listener's certificate does without it
+	}
+	return openCAOn(strings.ToLower(hostname), c, ids)
+}
+
+// openCAOn is openCA on a machine of some name, which is one of those that the
+// certificate of proxy.tls_listen has. The root is constrained to the name it was
+// made under; machines are renamed and containers get a new name each time, which
+// is no reason to stop: then the certificate does without it.
+func openCAOn(hostname string, c *config.Config, ids *awsapi.Identifier) (*ca.Authority, error) {
 	dir := filepath.Join(c.StateDir, "ca")
 	o := ca.Options{Permitted: ids.DNSSuffixes(), Names: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}}
 	if l := c.Proxy.TLSListen; !l.IsZero() {
-		if ip, ok := l.IP(); ok {
-			o.IPs = append(o.IPs, ip.AsSlice())
-		} else {
+		if ip, ok := l.IP(); !ok {
 			o.Names = append(o.Names, l.Host)
+		} else if !ip.IsUnspecified() { // nobody connects to 0.0.0.0
+			o.IPs = append(o.IPs, ip.AsSlice())
 		}
-	}
-	if name, err := os.Hostname(); err == nil {
-		o.Names = append(o.Names, strings.ToLower(name))
 	}
 	slices.Sort(o.Names)
-	o.Names = slices.Compact(o.Names)
+	here := o
+	if hostname != "" && !slices.Contains(o.Names, hostname) {
+		here.Names = slices.Sorted(slices.Values(append(slices.Clone(o.Names), hostname)))
+	}
 	if _, err := os.Lstat(filepath.Join(dir, "root.crt")); errors.Is(err, fs.ErrNotExist) {
-		if err := ca.Create(dir, o); err != nil {
+		if err := ca.Create(dir, here); err != nil {
 			return nil, err
 		}
+	}
+	if a, err := ca.Open(dir, here); err == nil {
+		return a, nil
 	}
 	return ca.Open(dir, o)
 }
@@ -80,6 +95,15 @@ func GatewayURL(c *config.Config) (string, error) {
 		return "https://" + local(l.String()), nil
 	}
 	return "", errors.New("proxy.listen and proxy.tls_listen are both off")
+}
+
+// AdminURL is where the operators' endpoint of this machine is.
+func AdminURL(c *config.Config) (string, error) {
+	l := c.Admin.Listen
+	if l.IsZero() || l.Port == 0 {
+		return "", errors.New("admin.listen is off, or any free port: give it a port to ask there")
+	}
+	return "http://" + local(l.String()), nil
 }
 
 // local replaces the address that means "all of this machine's" by loopback.

@@ -100,7 +100,9 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if err := s.startBus(run); err != nil {
 		return nil, err
 	}
-	for _, role := range Roles {
+	// The recorder starts first, and so stops last: what the gateway records while
+	// it drains is written too.
+	for _, role := range []Role{RoleRecorder, RoleGateway} {
 		if !slices.Contains(o.Roles, role) {
 			continue
 		}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"net"
+	"os"
+	"strings"
+	"testing"
+)
+
+// Without a configuration every command that needs one says how to get it.
+func TestNoConfiguration(t *testing.T) {
+	newUser(t)
+	for _, args := range []string{
+		"check", "serve", "token", "env", "run -- true", "ca show", "ca bundle",
+		"sessions list", "sessions show", "sessions tail", "policy explain --action s3:GetObject",
+	} {
+		r := do(t, strings.Fields(args)...)
+		if r.code != exitFailed || !strings.Contains(r.stderr, "`sallyport init` writes one, --config names another") || r.stdout != "" {
+			t.Errorf("%s: %+v", args, r)
+		}
+		clean(t, r)
+	}
+	// On a machine without a gateway the flags say what there is to say.
+	if r := do(t, "run", "--gateway", "http://127.0.0.1:3128", "--", "true"); !strings.Contains(r.stderr, "give --gateway, --ca-file and where tokens come from") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// What can be wrong with a machine: exit code 1, and what to do about it.
+func TestMistakes(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(t *testing.T)
+		args  string
+		want  []string
+	}{
+		{"broken YAML", func(t *testing.T) { write(t, "sallyport.yaml", "a: [1\nb: {") }, "check", []string{"sallyport.yaml:1: ", "not valid YAML"}},
+		{"empty", func(t *testing.T) { write(t, "sallyport.yaml", "") }, "check", []string{"the file is empty"}},
+		{"a folder", func(*testing.T) {}, "check --config .", []string{".: cannot be read: is a directory"}},
+		{"no role, unknown key", func(t *testing.T) {
+			write(t, "sallyport.yaml", "targets: {dev: {regions: [us-east-1]}}\nidentity: {local: true}\nbogus: 1\n")
+		}, "serve", []string{"targets.dev.role_arn: name the role", `unknown key "bogus"`}},
+		{"bad policy", func(t *testing.T) { write(t, "policy.yaml", "rules:\n  - name: x\n    effect: maybe\n") },
+			"check", []string{"policy.yaml:3:", "write allow or deny"}},
+		{"bad policy, serve", func(t *testing.T) { write(t, "policy.yaml", "rules:\n  - name: x\n    effect: maybe\n") },
+			"serve", []string{"policy.yaml:3:", "write allow or deny"}},
+		{"no policy", func(t *testing.T) { remove(t, "policy.yaml") }, "check", []string{"policy.yaml", "no such file"}},
+		{"rule for no target", func(t *testing.T) { edit(t, "policy.yaml", "targets: [dev]", "targets: [nope]") },
+			"check", []string{`the target "nope" matches none of the configured targets: dev`}},
+		{"trial issuer on a network", func(t *testing.T) { edit(t, "sallyport.yaml", "listen: 127.0.0.1:", "listen: 0.0.0.0:") },
+			"check", []string{"identity.local", "name a real issuer, or listen on 127.0.0.1"}},
+		{"open state_dir, check", func(t *testing.T) { chmod(t, "state", 0o755) }, "check", []string{"chmod 700"}},
+		{"open state_dir, serve", func(t *testing.T) { chmod(t, "state", 0o755) }, "serve", []string{"chmod 700"}},
+		{"open state_dir, ca", func(t *testing.T) { chmod(t, "state", 0o755) }, "ca show", []string{"chmod 700"}},
+		{"open CA key", func(t *testing.T) { chmod(t, "state/ca/root.key", 0o644) }, "serve", []string{"root.key has mode 0644", "chmod 600"}},
+		{"open trial key", func(t *testing.T) { must(t, "token"); chmod(t, "state/keys/trial-issuer.key", 0o644) },
+			"token", []string{"chmod 600"}},
+		{"trial issuer off, token", trialOff, "token", []string{"identity.local"}},
+		{"proxy port in use", func(t *testing.T) { occupy(t, "127.0.0.1:", "listen: 127.0.0.1:") }, "serve",
+			[]string{"proxy.listen: ", "address already in use", "stop it, or choose another port"}},
+		{"admin port in use", func(t *testing.T) { occupy(t, "127.0.0.1:", "admin:\n  listen: 127.0.0.1:") }, "serve",
+			[]string{"admin.listen: ", "address already in use", "stop it, or choose another port"}},
+		{"recorder alone without NATS", func(*testing.T) {}, "serve --roles recorder", []string{"set nats.url and nats.creds_file"}},
+		{"gateway not running", func(*testing.T) {}, "run -- true", []string{"cannot be reached", "is `sallyport serve` running?"}},
+		{"no root", func(t *testing.T) { remove(t, "state/ca/root.crt") }, "run -- true", []string{"the CA's root", "`sallyport serve` makes it"}},
+		{"http to another machine", func(*testing.T) {}, "run --gateway http://192.0.2.1:3128 -- true", []string{"tls_listen with https://"}},
+		{"not a URL", func(*testing.T) {}, "run --gateway here -- true", []string{"http://host:port or https://host:port"}},
+		{"unknown target", func(*testing.T) {}, "run --target prod -- true", []string{"there is no target `prod`", "there is dev"}},
+		{"unknown target, env", func(*testing.T) {}, "env --target prod", []string{"there is no target `prod`"}},
+		{"unknown target, explain", func(*testing.T) {}, "policy explain --action s3:GetObject --target prod", []string{"there is no target `prod`"}},
+		{"no token file", func(*testing.T) {}, "env --token-file nope", []string{"read the token file: open nope: no such file"}},
+		{"not a token", func(t *testing.T) { write(t, "token", "hunter2") }, "env --token-file token", []string{"is not a JWT"}},
+		{"empty variable", func(t *testing.T) { t.Setenv("MY_TOKEN", "") }, "env --token-env MY_TOKEN", []string{"MY_TOKEN", "is empty"}},
+		{"long token", func(*testing.T) {}, "token --ttl 5h", []string{"at most 1h"}},
+		{"no such action", func(*testing.T) {}, "policy explain --action s3:Nonsense", []string{"no AWS operation needs the action s3:Nonsense"}},
+		{"not an action", func(*testing.T) {}, "policy explain --action nonsense", []string{"write service:Action"}},
+		{"nothing recorded", func(*testing.T) {}, "sessions show", []string{"no session has been recorded"}},
+		{"unknown session", func(*testing.T) {}, "sessions show 01ZZZ", []string{`no session begins with "01ZZZ"`, "`sallyport sessions list`"}},
+		{"a path", func(*testing.T) {}, "sessions show ../../state/ca/root", []string{"no session begins with"}},
+		{"serve never ran", func(*testing.T) {}, "sessions tail", []string{"`sallyport serve` writes it"}},
+		{"NATS is away", func(t *testing.T) { makeURL(t) }, "sessions tail", []string{"no servers available", "is `sallyport serve`, or the NATS server, running"}},
+		{"init again", func(*testing.T) {}, "init", []string{"is there already", "nothing was written", "--dir"}},
+		{"bad role", func(*testing.T) {}, "init --dir other --role-arn nonsense", []string{"--role-arn", "arn:aws:iam::111122223333:role/agent-dev"}},
+		{"bad region", func(*testing.T) {}, "init --dir other --region mars-1", []string{"--region", "mars-1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			initialise(t)
+			c.spoil(t)
+			r := do(t, strings.Fields(c.args)...)
+			if r.code != exitFailed {
+				t.Errorf("exit code %d", r.code)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(r.stderr, want) {
+					t.Errorf("want %q in\n%s", want, r.stderr)
+				}
+			}
+			if r.stdout != "" || strings.Contains(r.stderr, "hunter2") {
+				t.Errorf("%+v", r)
+			}
+			clean(t, r)
+		})
+	}
+}
+
+// With the trial issuer off and no flag, where tokens come from is left to say.
+func TestNoSourceOfTokens(t *testing.T) {
+	initialise(t)
+	trialOff(t)
+	r := do(t, "run", "--", "true")
+	if r.code != exitUsage || !strings.Contains(r.stderr, "the trial issuer is off (identity.local)") || !strings.Contains(r.stderr, "--token-file, --token-env") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func trialOff(t *testing.T) {
+	t.Helper()
+	edit(t, "sallyport.yaml", "local: true", "issuers: [{issuer: \"https://idp.example.com/\", audience: sallyport}]\n  local: false")
+}
+
+// occupy takes the port that stands after key, in place of the one there.
+func occupy(t *testing.T, host, key string) {
+	t.Helper()
+	l, err := net.Listen("tcp", host+"0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	text, err := os.ReadFile("sallyport.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, found := strings.Cut(string(text), key)
+	_, rest, _ := strings.Cut(after, " ")
+	if !found {
+		t.Fatalf("no %q", key)
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "sallyport.yaml", before+key+port+"   "+rest)
+}
+
+// makeURL leaves what a stopped `serve` leaves.
+func makeURL(t *testing.T) {
+	t.Helper()
+	_, _, stop := serve(t)
+	if code := stop(); code != exitDone {
+		t.Fatalf("serve ended with %d", code)
+	}
+}
+
+func chmod(t *testing.T, name string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(name, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, name string) {
+	t.Helper()
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+}

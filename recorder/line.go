@@ -1,0 +1,63 @@
+package recorder
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+// WriteLine tells one event in one line, for following events on a terminal:
+// when, which session, who, and what. Nothing in it can control the terminal.
+func WriteLine(w io.Writer, e event.Event) error {
+	u := e.Data.Head().UserIdentity
+	who := cmp.Or(safe(u.Subject), "-")
+	if u.Label != "" {
+		who += "/" + safe(u.Label)
+	}
+	_, err := fmt.Fprintf(w, "%s  %s  %s  %s\n", e.Time.UTC().Format(clock), cmp.Or(safe(e.Session()), event.NoSession), who, brief(e))
+	return err
+}
+
+func brief(e event.Event) string {
+	switch d := e.Data.(type) {
+	case *event.SessionOpened:
+		return "session opened"
+	case *event.Request:
+		on := make([]string, 0, len(d.Resources))
+		for _, r := range d.Resources {
+			on = append(on, r.ARN)
+		}
+		text := "request " + safe(d.Service) + ":" + safe(d.EventName)
+		if len(on) > 0 {
+			text += " on " + safe(strings.Join(on, ", "))
+		}
+		return text
+	case *event.Decision:
+		text := "decision " + safe(d.Effect)
+		if len(d.Rules) > 0 {
+			text += " by " + safeAll(d.Rules)
+		}
+		return text
+	case *event.Credential:
+		return "credential " + safe(d.AccessKeyID) + " of " + safe(d.RoleARN)
+	case *event.Response:
+		text := fmt.Sprintf("answer %d", d.Status)
+		if d.ErrorCode != "" {
+			text += " " + safe(d.ErrorCode)
+		}
+		if n := len(d.Findings) + d.FindingsOmitted; n > 0 {
+			text += fmt.Sprintf(", masked in %d places", n)
+		}
+		return text
+	case *event.Aborted:
+		return "aborted " + safe(d.Stage) + ": " + safe(d.ErrorMessage)
+	case *event.Refused:
+		return "refused " + safe(d.ErrorCode) + ": " + safe(d.ErrorMessage)
+	case *event.SessionClosed:
+		return "session closed: " + safe(d.Reason)
+	}
+	return safe(string(e.Kind()))
+}
