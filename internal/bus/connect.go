@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -15,7 +17,7 @@ import (
 type Options struct {
 	Role      Role    // names the inbox prefix and the connection. Required
 	InProcess *Server // the embedded server of this process; then URL, CredsFile and TLS are not used
-	URL       string  // nats://host:port or tls://host:port
+	URL       string  // nats://, tls://, ws:// or wss://host:port; several with commas between
 	CredsFile string  // required with URL, except for a server that asks for a client certificate
 	CAFile    string  // roots for TLS; "" is the system's
 	CertFile  string  // client certificate and key, both or neither
@@ -81,12 +83,16 @@ func where(o Options) string {
 }
 
 func external(o Options) ([]nats.Option, error) {
-	u, err := url.Parse(o.URL)
+	for one := range strings.SplitSeq(o.URL, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		switch {
+		case err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
+			return nil, errors.New("nats.url: want nats://host:port or tls://host:port, or several with commas between")
+		case u.User != nil:
+			return nil, errors.New("nats.url holds a user or password: put credentials into nats.creds_file")
+		}
+	}
 	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "nats" && u.Scheme != "tls"):
-		return nil, errors.New("nats.url: want nats://host:port or tls://host:port")
-	case u.User != nil:
-		return nil, errors.New("nats.url holds a user or password: put credentials into nats.creds_file")
 	case (o.CertFile == "") != (o.KeyFile == ""):
 		return nil, errors.New("nats.tls: cert_file and key_file go together")
 	case o.CredsFile == "" && o.CertFile == "":
