@@ -42,6 +42,10 @@ func (h *Head) identifyS3(ct string) error {
 	case path == "":
 	case bucket == "":
 		return refusal.New(refusal.Malformed, "the S3 path has no bucket")
+	case !pathBucket(bucket):
+		// S3 decodes the path before it looks for the bucket: `/b%2Fk` could be the
+		// object k in b as well as a bucket with an odd name.
+		return refusal.New(refusal.Malformed, "the first part of the S3 path cannot be a bucket's name")
 	case !hasKey || key == "":
 		segs = []string{bucket}
 	default:

@@ -125,3 +125,15 @@ func (id *Identifier) partitionOf(sfx, region string) int {
 // bucketName accepts what can be a bucket in a host name (3-63 bytes, the host's
 // own alphabet, at least one letter or digit at both ends of each label).
 func bucketName(s string) bool { return len(s) >= 3 && len(s) <= 63 }
+
+// pathBucket accepts what can be a bucket in a path: also the old names of
+// us-east-1, up to 255 letters, digits, dots, hyphens and underscores.
+func pathBucket(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return len(s) >= 3 && len(s) <= 255
+}

@@ -40,6 +40,8 @@ func TestRefused(t *testing.T) {
 		body string
 		want refusal.Reason
 	}{
+		"encoded slash, bucket": {request("GET", "s3.us-east-1.amazonaws.com", "/b1b%2Fk"), "", refusal.Malformed},
+		"encoded dots, bucket":  {request("GET", "s3.us-east-1.amazonaws.com", "/%2e%2e/b1b/k"), "", refusal.Malformed},
 		"two targets":           {ddb(get, "DynamoDB_20120810.GetItem", get, "DynamoDB_20120810.PutItem"), "{}", refusal.Malformed},
 		"unknown target":        {ddb(get, "DynamoDB_20120810.DropAll"), "{}", refusal.Unidentified},
 		"target of another":     {ddb(get, "AmazonSQS.ListQueues"), "{}", refusal.Unidentified},
