@@ -64,7 +64,7 @@ func SubjectOf(prefix string, e Event) (string, error) {
 func ParseSubject(prefix, subject string) (session, exchange string, kind Kind, err error) {
 	rest, ok := strings.CutPrefix(subject, prefix+".events.")
 	if !ok {
-		return "", "", "", fmt.Errorf("subject %.120q does not begin with %s.events.", subject, prefix)
+		return "", "", "", fmt.Errorf("subject %.120q does not begin with %s.events", subject, prefix)
 	}
 	parts := strings.SplitN(rest, ".", 3)
 	if len(parts) != 3 || parts[0] != NoSession && !ValidID(parts[0]) || !ValidID(parts[1]) {

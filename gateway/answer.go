@@ -65,7 +65,7 @@ func (h *handler) answerWhole(ctx context.Context, x *exchange, p *permit, statu
 	}
 	h.writeHeader(x, res.Header, status)
 	if _, err := x.w.Write(res.Body); err != nil && x.r.Method != http.MethodHead {
-		h.cut(x, "the client went away")
+		h.cut(x, errClientLeft.Error())
 	}
 	return nil
 }
@@ -79,6 +79,9 @@ func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, stat
 	h.writeHeader(x, res.Header, status)
 	src := newDigesting(res.Stream)
 	if err := h.copy(x.w, src); err != nil {
+		if ctx.Err() != nil { // which ends the read from AWS too
+			err = errClientLeft
+		}
 		h.cut(x, err.Error())
 	}
 	out := outcome{status: status, header: res.Header, size: src.n, sha256: src.sum(), findings: res.Findings}
@@ -86,6 +89,8 @@ func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, stat
 		h.cut(x, refusal.Of(h.notDurableAnswer(err)).Message)
 	}
 }
+
+var errClientLeft = errors.New("the client went away")
 
 func (h *handler) copy(w http.ResponseWriter, r io.Reader) error {
 	buf, _ := buffers.Get().(*[]byte)
@@ -95,10 +100,10 @@ func (h *handler) copy(w http.ResponseWriter, r io.Reader) error {
 		n, err := r.Read(*buf)
 		if n > 0 {
 			if _, werr := w.Write((*buf)[:n]); werr != nil {
-				return errors.New("the client went away")
+				return errClientLeft
 			}
 			if werr := flush.Flush(); werr != nil {
-				return errors.New("the client went away")
+				return errClientLeft
 			}
 		}
 		if err == io.EOF {

@@ -33,8 +33,6 @@ const (
 	MaxJudgedBody = 16 << 20
 	// maxBuffered bounds the bodies that all requests together hold in memory.
 	maxBuffered = 256 << 20
-	// maxErrorBody is how much of an AWS error answer is read to be scrubbed.
-	maxErrorBody = 1 << 20
 	// recordTimeout is how long a request waits for its event to be durable.
 	recordTimeout = 5 * time.Second
 )

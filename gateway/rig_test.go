@@ -1,0 +1,243 @@
+package gateway_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/internal/awstest"
+	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/internal/oidctest"
+	"github.com/sallyport/sallyport/internal/secret"
+	"github.com/sallyport/sallyport/internal/server"
+)
+
+// The rig is the gateway as it runs, between a simulated AWS and a real OIDC
+// issuer: agents come through its proxy port, and what they and AWS saw is
+// compared with what is on record.
+type rig struct {
+	t     *testing.T
+	aws   *awstest.Server
+	idp   *oidctest.Issuer
+	clock *clock
+	bus   *bus.Server // nil unless rigOptions.externalBus
+	srv   *server.Server
+	state string
+	log   *logBuffer
+	roots *x509.CertPool // the gateway's CA
+	nats  *nats.Conn     // the operator's, to read the stream
+}
+
+type rigOptions struct {
+	policy      string // the rules; "" is defaultPolicy
+	targets     string // YAML below targets:; "" is defaultTargets
+	extra       string // further sections
+	proxy       string // further keys below proxy:
+	endpoint    string // in place of the simulated AWS
+	externalBus bool   // NATS outside of the gateway, so that it can be stopped
+	plainHTTP   bool
+}
+
+const audience = "sallyport"
+
+const defaultPolicy = `rules:
+  - name: objects
+    who: {groups: [ai-agents]}
+    targets: ["*"]
+    actions: ["s3:*"]
+    effect: allow
+  - name: tables
+    who: {groups: [ai-agents]}
+    targets: ["*"]
+    actions: ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
+    effect: allow
+    mask: ["Item.ssn.S"]
+  - name: secrets
+    who: {groups: [ai-agents]}
+    targets: ["*"]
+    actions: ["secretsmanager:*", "ec2:Describe*", "sts:GetCallerIdentity", "lambda:GetFunction"]
+    effect: allow
+  - name: no-bucket-deletion
+    who: {subjects: ["*"]}
+    targets: ["*"]
+    actions: ["s3:DeleteBucket"]
+    effect: deny
+`
+
+const defaultTargets = `
+  dev: {role_arn: "arn:aws:iam::111122223333:role/agent-dev", regions: [us-east-1], default: true}
+  wide: {role_arn: "arn:aws:iam::111122223333:role/agent-wide"}
+`
+
+func newRig(t *testing.T, o rigOptions) *rig {
+	t.Helper()
+	r := &rig{t: t, clock: &clock{}, log: &logBuffer{}}
+	var err error
+	r.aws, err = awstest.Start(awstest.Config{PlainHTTP: o.plainHTTP})
+	must(t, err)
+	t.Cleanup(func() { _ = r.aws.Close() })
+	r.idp, err = oidctest.New()
+	must(t, err)
+	t.Cleanup(r.idp.Close)
+
+	dir := t.TempDir()
+	r.state = filepath.Join(dir, "state")
+	nats := `nats: {listen: "127.0.0.1:0"}`
+	busDir := filepath.Join(r.state, "nats")
+	if o.externalBus {
+		busDir = filepath.Join(dir, "bus")
+		r.bus, err = bus.Start(t.Context(), bus.ServerOptions{Dir: busDir})
+		must(t, err)
+		t.Cleanup(r.bus.Shutdown)
+		nats = fmt.Sprintf("nats: {url: %q, creds_file: %q}", r.bus.URL(), r.bus.CredsFile(bus.Gateway))
+	}
+	endpoint := or(o.endpoint, r.aws.URL())
+	text := fmt.Sprintf(`state_dir: %q
+proxy: {listen: "127.0.0.1:0"%s}
+aws: {endpoint: %q, ca_file: %q}
+identity: {issuers: [{issuer: %q, audience: %s, ca_file: %q}]}
+targets: %s
+%s
+admin: {listen: ""}
+%s
+`, r.state, o.proxy, endpoint, write(t, dir, "aws.crt", r.aws.RootPEM()), r.idp.URL, audience, write(t, dir, "idp.crt", r.idp.RootPEM()),
+		or(o.targets, defaultTargets), nats, o.extra)
+	write(t, dir, "policy.yaml", []byte(or(o.policy, defaultPolicy)))
+	c, err := config.Load(write(t, dir, "sallyport.yaml", []byte(text)))
+	must(t, err)
+	roles := server.Roles
+	if o.externalBus {
+		roles = []server.Role{server.RoleGateway} // the recorder has other creds
+	}
+	r.srv, err = server.Start(t.Context(), server.Options{
+		Config: c, Roles: roles, Now: r.clock.now,
+		Log:  slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Base: &server.BaseKey{ID: awstest.BaseKeyID, Secret: secret.New(awstest.BaseSecret)},
+	})
+	must(t, err)
+	t.Cleanup(func() { r.close() })
+	root, err := os.ReadFile(filepath.Join(r.state, "ca", "root.crt"))
+	must(t, err)
+	r.roots = x509.NewCertPool()
+	r.roots.AppendCertsFromPEM(root)
+	r.nats, err = bus.Connect(t.Context(), bus.Options{Role: bus.Operator, URL: r.srv.NATS, CredsFile: filepath.Join(busDir, "operator.creds")})
+	must(t, err)
+	t.Cleanup(r.nats.Close)
+	return r
+}
+
+// close stops the gateway and its recorder, after which the records are whole.
+func (r *rig) close() {
+	r.t.Helper()
+	if r.srv == nil {
+		return
+	}
+	if err := r.srv.Close(); err != nil {
+		r.t.Errorf("close: %v", err)
+	}
+	r.srv = nil
+}
+
+// token is a good token of a member of ai-agents.
+func (r *rig) token() string { return r.tokenOf("agent-1", "ai-agents") }
+
+func (r *rig) tokenOf(subject string, groups ...string) string {
+	return r.idp.Token(oidctest.With(r.claims(), map[string]any{"sub": subject, "groups": groups}))
+}
+
+func (r *rig) claims() map[string]any { return r.idp.Claims("agent-1", audience, r.clock.now()) }
+
+// clock is the gateway's: the wall clock, moved by what the test says. STS calls
+// are signed by the SDK's own clock, so AWS's stays where it is, and a test must
+// stay within the 15 minutes that AWS bears.
+type clock struct {
+	mu     sync.Mutex
+	offset time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset)
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+}
+
+// logBuffer keeps everything that is logged.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func write(t *testing.T, dir, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	must(t, os.WriteFile(path, content, 0o600))
+	return path
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+// upstream is what reached AWS: STS, and everything else.
+func (r *rig) upstream() (sts, calls []awstest.Received) {
+	for _, x := range r.aws.Requests() {
+		if strings.HasPrefix(x.Host, "sts.") {
+			sts = append(sts, x)
+		} else {
+			calls = append(calls, x)
+		}
+	}
+	return sts, calls
+}
+
+// nothingSent fails when anything at all reached AWS, STS included.
+func (r *rig) nothingSent(t *testing.T) {
+	t.Helper()
+	for _, x := range r.aws.Requests() {
+		t.Errorf("reached AWS: %s https://%s%s", x.Method, x.Host, x.Target)
+	}
+}
+
+func errorAs[E error](err error) (E, bool) {
+	var e E
+	return e, errors.As(err, &e)
+}

@@ -1,0 +1,107 @@
+package gateway_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/recorder"
+)
+
+// stored is every event that the stream holds on subjects below filter, oldest
+// first, without waiting for more.
+func (r *rig) stored(t *testing.T, filter string) []event.Event {
+	t.Helper()
+	return r.follow(t, filter, nil)
+}
+
+// exchange is the events of one request, up to the one that ends it, which may
+// come a moment after the answer.
+func (r *rig) exchange(t *testing.T, id string) []event.Event {
+	t.Helper()
+	return r.follow(t, "sallyport.events.*."+id+".>", func(e event.Event) bool {
+		switch d := e.Data.(type) {
+		case *event.Response, *event.Aborted, *event.Refused:
+			return true
+		case *event.Decision:
+			return d.Effect != "allow"
+		}
+		return false
+	})
+}
+
+// session waits for an event of a session itself.
+func (r *rig) session(t *testing.T, id string, kind event.Kind) event.Event {
+	t.Helper()
+	list := r.follow(t, "sallyport.events."+id+".*."+string(kind), func(event.Event) bool { return true })
+	return list[len(list)-1]
+}
+
+// follow reads until last says so and nothing more is stored; nil last reads what
+// is there.
+func (r *rig) follow(t *testing.T, filter string, last func(event.Event) bool) []event.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	js, err := jetstream.New(r.nats)
+	must(t, err)
+	consumer, err := js.OrderedConsumer(ctx, recorder.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})
+	must(t, err)
+	info, err := consumer.Info(ctx)
+	must(t, err)
+	var out []event.Event
+	pending, ended := info.NumPending, last == nil
+	for pending > 0 || !ended {
+		m, err := consumer.Next(jetstream.FetchContext(ctx))
+		if err != nil {
+			t.Fatalf("waiting for events on %s, with %v: %v", filter, kinds(out), err)
+		}
+		e, err := event.Decode(m.Data())
+		must(t, err)
+		out = append(out, e)
+		meta, err := m.Metadata()
+		must(t, err)
+		pending = meta.NumPending
+		ended = ended || last(e)
+	}
+	return out
+}
+
+func kinds(list []event.Event) []event.Kind {
+	out := []event.Kind{}
+	for _, e := range list {
+		out = append(out, e.Kind())
+	}
+	return out
+}
+
+// wantKinds fails unless the request's events are exactly these, in this order.
+func (r *rig) wantKinds(t *testing.T, id string, want ...event.Kind) []event.Event {
+	t.Helper()
+	list := r.exchange(t, id)
+	if got := kinds(list); !slices.Equal(got, want) {
+		t.Fatalf("request %s has the events %v, want %v", id, got, want)
+	}
+	return list
+}
+
+// data is the data of the one event of kind D.
+func data[D event.Data](t *testing.T, list []event.Event) D {
+	t.Helper()
+	var found D
+	n := 0
+	for _, e := range list {
+		if d, ok := e.Data.(D); ok {
+			found = d
+			n++
+		}
+	}
+	if n != 1 {
+		t.Fatalf("%d events of %T in %v", n, found, kinds(list))
+	}
+	return found
+}
