@@ -1,0 +1,141 @@
+package recorder_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/recorder"
+)
+
+// Tail shows what is recorded from now on, with the operator's key and with the
+// recorder's, over TCP.
+func TestTail(t *testing.T) {
+	for _, role := range []bus.Role{bus.Operator, bus.Recorder} {
+		t.Run(string(role), func(t *testing.T) {
+			s := start(t, t.TempDir(), "")
+			p := publisher(t, s)
+			session := ids.New()
+			if _, err := p.Begin(t.Context(), exchange(ids.New())...); err != nil { // before: not shown
+				t.Fatal(err)
+			}
+			nc, err := bus.Connect(t.Context(), bus.Options{Role: role, URL: s.URL(), CredsFile: s.CredsFile(role)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			got := make(chan event.Event, 64)
+			over := make(chan error, 1)
+			go func() {
+				over <- recorder.Tail(ctx, nc, "", recorder.Filter{Session: session}, func(e event.Event) error {
+					got <- e
+					return nil
+				}, nil)
+			}()
+			// Until the consumer is there, what is published is before "now": go on
+			// until the first event comes through.
+			var first event.Event
+			for first.Data == nil {
+				for _, x := range [][]event.Event{exchange(ids.New()), exchange(session)} {
+					if err := p.Append(t.Context(), x...); err != nil {
+						t.Fatal(err)
+					}
+				}
+				select {
+				case first = <-got:
+				default:
+				}
+			}
+			if first.Session() != session {
+				t.Errorf("an event of session %s, want %s", first.Session(), session)
+			}
+			cancel()
+			if err := <-over; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A stream of another name that acknowledges our events is not ours: the request
+// behind them must not be sent.
+func TestRogueStream(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	nc, err := bus.Connect(t.Context(), bus.Options{Role: bus.Gateway, InProcess: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	p, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: nc, Prefix: "elsewhere", Timeout: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := p.Begin(t.Context(), exchange(ids.New())...); err == nil || r != nil {
+		t.Errorf("events on subjects without our stream were taken for recorded: %v", err)
+	}
+}
+
+// A context that ends, and more calls than may wait, are errors and not receipts.
+func TestBeginEnds(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	p := publisher(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := p.Begin(ctx, exchange(ids.New())...); err == nil || r != nil {
+		t.Error("a receipt from an ended context")
+	}
+	if r, err := p.Begin(t.Context()); err == nil || r != nil {
+		t.Error("a receipt for nothing")
+	}
+	if (&recorder.Receipt{}).Use() {
+		t.Error("the zero receipt is good for something")
+	}
+	var none *recorder.Receipt
+	if none.Use() {
+		t.Error("no receipt is good for something")
+	}
+}
+
+// Whatever is in a record file, reading says where it is damaged and goes on.
+func FuzzRecords(f *testing.F) {
+	line, err := event.Encode(exchange(ids.New())[0])
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append(bytes.Clone(line), '\n'))
+	f.Add([]byte("{}\n{\"x\":1}\nnot json\n"))
+	f.Add([]byte("\x00\xff\n\n\n{"))
+	const session = "01J0000000000000000000000A"
+	f.Fuzz(func(t *testing.T, content []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, session+".jsonl"), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := recorder.Records{Dir: dir}
+		list, _, err := r.List()
+		if err != nil {
+			return
+		}
+		var out bytes.Buffer
+		if err := recorder.WriteSummaries(&out, list); err != nil {
+			t.Fatal(err)
+		}
+		s, err := r.Read(session)
+		if err != nil {
+			return
+		}
+		if err := recorder.WriteStory(&out, s); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.ContainsAny(out.Bytes(), "\x1b\x07\x00") {
+			t.Errorf("a terminal would obey: %q", out.String())
+		}
+	})
+}
