@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/sallyport/sallyport/internal/strictyaml"
+	"github.com/sallyport/sallyport/mask"
 )
 
 // File is a rule file's name, for messages, and its bytes.
@@ -115,14 +116,20 @@ func (r *Rule) validate(d *strictyaml.Document, path string) {
 	}
 	for key, list := range map[string][]string{"mask": r.Mask, "unmask": r.Unmask} {
 		for i, p := range list {
-			if why := badPath(p); why != "" {
+			why := badPath(p)
+			if why == "" && key == "mask" {
+				if err := mask.ValidatePath(p); err != nil {
+					why = err.Error()
+				}
+			}
+			if why != "" {
 				d.Errorf(fmt.Sprintf("%s.%s[%d]", path, key, i), "%q is not a path into the answer, such as Item.ssn.S: %s", p, why)
 			}
 		}
 	}
 }
 
-// badPath checks the outline of a gjson path; mask knows the rest.
+// badPath checks what every path must be; mask knows the syntax.
 func badPath(p string) string {
 	switch {
 	case p == "":
