@@ -4,6 +4,7 @@
 package bench
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -183,7 +184,9 @@ func throughGoproxy(b *testing.B, u *upstream) way {
 	p := goproxy.NewProxyHttpServer()
 	p.Tr = &http.Transport{
 		MaxIdleConnsPerHost: 256, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		Dial: func(string, string) (net.Conn, error) { return net.Dial("tcp", u.ln.Addr().String()) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", u.ln.Addr().String())
+		},
 	}
 	mitm := &goproxy.ConnectAction{Action: goproxy.ConnectMitm, TLSConfig: func(host string, _ *goproxy.ProxyCtx) (*tls.Config, error) {
 		name, _, _ := strings.Cut(host, ":")

@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/mitm"
@@ -39,6 +41,11 @@ func (g *Gateway) Admit(ctx context.Context, c mitm.Connect) mitm.Admission {
 	}
 	aws := g.Identifier.UnderAWSSuffix(c.Host)
 	switch {
+	case aws && !g.vouches(c.Host):
+		// Names such as *.on.aws and *.cloudfront.net are AWS's to give to anybody.
+		// They are never tunnelled, and our CA may not vouch for them either.
+		return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden,
+			Message: "sallyport: this name is AWS's, but no API endpoint: the gateway neither signs for it nor lets it through"}
 	case aws && c.Port == 443:
 		return mitm.Admission{Action: mitm.Intercept, Handler: &handler{Gateway: g, caller: who}}
 	case !aws && g.tunnels[c.Host+":"+strconv.Itoa(int(c.Port))]:
@@ -51,4 +58,9 @@ func (g *Gateway) Admit(ctx context.Context, c mitm.Connect) mitm.Admission {
 	}
 	return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden,
 		Message: "sallyport: this host is neither AWS nor in proxy.tunnel; ask the operator if the agent needs it"}
+}
+
+// vouches reports whether the CA's name constraints cover a host.
+func (g *Gateway) vouches(host string) bool {
+	return slices.ContainsFunc(g.suffixes, func(s string) bool { return strings.HasSuffix(host, "."+s) })
 }

@@ -129,7 +129,7 @@ func (h *handler) responseEvent(x *exchange, p *permit, o outcome) event.Event {
 	if o.status >= 400 {
 		d.ErrorCode = o.header.Get("X-Amzn-Errortype")
 	}
-	if p.call.Canonical().Streams() {
+	if p.body != nil {
 		d.RequestBody = &event.Digest{SHA256: p.body.sum(), Size: p.body.n}
 	}
 	return h.newEvent(d)

@@ -86,9 +86,10 @@ type Config struct {
 // Gateway serves the requests of agents.
 type Gateway struct {
 	Config
-	tunnels map[string]bool
-	memory  *semaphore.Weighted
-	refused *rate.Limiter // events of refusals before an identity is known
+	tunnels  map[string]bool
+	suffixes []string // DNS suffixes below which AWS has its API endpoints
+	memory   *semaphore.Weighted
+	refused  *rate.Limiter // events of refusals before an identity is known
 }
 
 // New checks the configuration. All problems are returned at once.
@@ -108,6 +109,9 @@ func New(c Config) (*Gateway, error) {
 		problems = append(problems, fmt.Errorf("gateway: the default target %q is not a target", c.Default))
 	}
 	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: semaphore.NewWeighted(maxBuffered), refused: rate.NewLimiter(10, 100)}
+	if c.Identifier != nil {
+		g.suffixes = c.Identifier.DNSSuffixes()
+	}
 	for _, t := range c.Tunnel {
 		g.tunnels[t] = true
 	}

@@ -46,6 +46,8 @@ func TestOtherHosts(t *testing.T) {
 	for _, authority := range []string{
 		"example.com:443", "amazonaws.com.evil.example:443", "evilamazonaws.com:443", s3Host + ":80", s3Host + ":8443",
 		"169.254.169.254:80", "127.0.0.1:443", "localhost:443", "[::1]:443", s3Host + ".:443", "0x7f000001:443",
+		// AWS's names, which it gives to anybody, and for which our CA cannot vouch.
+		"abc.lambda-url.us-east-1.on.aws:443", "d111111abcdef8.cloudfront.net:443", "x.awsapprunner.com:443",
 	} {
 		resp, _, _ := r.connect(t, authority, basic(r.token()))
 		if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusBadRequest {

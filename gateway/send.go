@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -21,7 +20,7 @@ type permit struct {
 	call *awsapi.Call
 	plan *mask.Plan
 	sent bool
-	body *digesting // the request's body as it goes out
+	body *digesting // a streamed request's body as it goes out
 }
 
 // permit turns an allowing decision into a permit. How the answer will be masked
@@ -62,14 +61,12 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 	}
 
 	canonical := p.call.Canonical().Without(p.plan.DropForMask()...)
-	var body io.Reader
+	var body io.Reader // nil: the judged body
 	if canonical.Streams() {
-		body = x.r.Body
-	} else {
-		body = bytes.NewReader(canonical.Body())
+		p.body = newDigesting(x.r.Body)
+		body = p.body
 	}
-	p.body = newDigesting(body)
-	req, err := jit.Sign(ctx, canonical, p.body, cred, h.Now()) // 9
+	req, err := jit.Sign(ctx, canonical, body, cred, h.Now()) // 9
 	if err != nil {
 		return nil, err
 	}

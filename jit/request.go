@@ -58,13 +58,16 @@ func setBody(req *http.Request, m message, body io.Reader) {
 		length = int64(len(m.body))
 		if body == nil {
 			body = bytes.NewReader(m.body)
+			// Where a kept connection turns out to be closed before a byte was written,
+			// net/http may begin again on another. It never repeats what was written.
+			req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.body)), nil }
 		} else {
 			body = &sameBytes{r: body, want: m.body}
 		}
 	}
 	switch {
 	case length == 0 || body == nil:
-		req.Body, req.ContentLength = http.NoBody, 0
+		req.Body, req.GetBody, req.ContentLength = http.NoBody, nil, 0
 	case length > 0:
 		req.Body, req.ContentLength = io.NopCloser(io.LimitReader(body, length)), length
 	default:

@@ -193,8 +193,8 @@ func FuzzDecode(f *testing.F) {
 		d := Decode("f", data, &sample{})
 		lines := strings.Count(string(data), "\n") + strings.Count(string(data), "\r") + strings.Count(string(data), "\u2028") + strings.Count(string(data), "\u2029") + strings.Count(string(data), "\u0085") + 2
 		var problems Problems
-	errors.As(d.Err(), &problems)
-	for _, p := range problems {
+		errors.As(d.Err(), &problems)
+		for _, p := range problems {
 			if p.Message == "" || p.Line < 0 || p.Line > lines {
 				t.Errorf("%+v in %q", p, data)
 			}
