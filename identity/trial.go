@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/sallyport/sallyport/internal/privatefile"
 	"github.com/sallyport/sallyport/internal/secret"
 )
 
@@ -65,17 +66,7 @@ func OpenTrial(dir string) (*Trial, error) {
 }
 
 func readTrialKey(path string) (*ecdsa.PrivateKey, error) {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a plain file; remove it, and a new key is made", path)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s may be read or written by others (mode %04o); run chmod 600 on it, or remove it if somebody may have had it", path, info.Mode().Perm())
-	}
-	b, err := os.ReadFile(path)
+	b, err := privatefile.Read(path)
 	if err != nil {
 		return nil, err
 	}

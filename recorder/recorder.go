@@ -75,7 +75,9 @@ func (r Recorder) Run(ctx context.Context) error {
 type storeError struct{ error }
 
 func (r Recorder) consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTime)
+	// Also when ctx has ended already: one that is told to end before it has begun
+	// still writes what the stream holds for it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTime)
 	defer cancel()
 	cons, err := js.CreateOrUpdateConsumer(ctx, Stream, jetstream.ConsumerConfig{
 		Durable: r.Durable, Description: "Sallyport recorder",

@@ -139,3 +139,33 @@ func FuzzRecords(f *testing.F) {
 		}
 	})
 }
+
+// A recorder that is told to end before it has begun writes what there is.
+func TestRunDrainsAtOnce(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	session := ids.New()
+	if _, err := publisher(t, s).Begin(t.Context(), exchange(session)...); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := bus.Connect(t.Context(), bus.Options{Role: bus.Recorder, InProcess: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	dir := t.TempDir()
+	store, err := recorder.OpenStore(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := (recorder.Recorder{Conn: nc, Store: store}).Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, err := (recorder.Records{Dir: dir}).Read(session); err != nil || len(got.Events) != 3 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

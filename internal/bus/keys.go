@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nkeys"
+
+	"github.com/sallyport/sallyport/internal/privatefile"
 )
 
 const (
@@ -162,12 +164,12 @@ func writeCreds(path string, role Role, accountID string, signer nkeys.KeyPair) 
 	if err != nil {
 		return err
 	}
-	return writeFile(path, creds)
+	return privatefile.Replace(path, creds, 0o600)
 }
 
 // loadKey reads an account key's seed, or makes one.
 func loadKey(path string) (nkeys.KeyPair, error) {
-	info, err := os.Lstat(path)
+	seed, err := privatefile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		key, err := nkeys.CreateAccount()
 		if err != nil {
@@ -177,17 +179,10 @@ func loadKey(path string) (nkeys.KeyPair, error) {
 		if err != nil {
 			return nil, err
 		}
-		return key, writeFile(path, seed)
+		return key, privatefile.Replace(path, seed, 0o600)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read NATS key: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("NATS key %s can be read by others (mode %v): run chmod 600 on it, or delete it and give out the creds files anew", path, info.Mode())
-	}
-	seed, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read NATS key: %w", err)
+		return nil, fmt.Errorf("read NATS key (a new one means giving out the creds files anew): %w", err)
 	}
 	defer clear(seed)
 	key, err := nkeys.FromSeed(seed)
@@ -195,22 +190,4 @@ func loadKey(path string) (nkeys.KeyPair, error) {
 		return nil, fmt.Errorf("NATS key %s is damaged (%w): restore it, or delete it and give out the creds files anew", path, err)
 	}
 	return key, nil
-}
-
-// writeFile replaces a file in one step, mode 0600, and syncs it.
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // made with mode 0600
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }

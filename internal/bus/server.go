@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/privatefile"
 )
 
 const (
@@ -99,7 +100,7 @@ func Start(ctx context.Context, o ServerOptions) (_ *Server, err error) {
 	if err := s.makeStream(ctx, o.Prefix); err != nil {
 		return nil, err
 	}
-	return s, writeFile(filepath.Join(o.Dir, "url"), []byte(s.URL()+"\n"))
+	return s, privatefile.Replace(filepath.Join(o.Dir, "url"), []byte(s.URL()+"\n"), 0o600)
 }
 
 func (s *Server) options(o ServerOptions, host string, port int) *server.Options {
