@@ -3,6 +3,7 @@ package awsapi
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/awsapi/catalog"
@@ -145,7 +146,7 @@ func (r *resolver) values(path string) []string {
 			if !ok {
 				continue
 			}
-			v, ok := lookup(m, name, r.call.Protocol)
+			v, ok := r.lookup(m, name)
 			if !ok {
 				continue
 			}
@@ -172,25 +173,38 @@ func (r *resolver) values(path string) []string {
 }
 
 // lookup finds a member. The query protocols name lists after their element
-// (InstanceIds is InstanceId.1 on the wire), EC2 in upper case.
-func lookup(m map[string]any, name string, p Protocol) (any, bool) {
-	if v, ok := m[name]; ok {
-		return v, true
-	}
+// (InstanceIds is InstanceId.1 on the wire), EC2 in upper case. Where a request
+// brings more than one of these spellings, AWS acts on one and takes no notice of
+// the others, and which is not for us to guess: Call refuses it.
+func (r *resolver) lookup(m map[string]any, name string) (any, bool) {
+	p := r.call.Protocol
 	if p != Query && p != EC2 {
-		return nil, false
-	}
-	if p == EC2 && name != "" {
-		up := strings.ToUpper(name[:1]) + name[1:]
-		if v, ok := m[up]; ok {
-			return v, true
-		}
-	}
-	if s, ok := strings.CutSuffix(name, "s"); ok {
-		v, ok := m[s]
+		v, ok := m[name]
 		return v, ok
 	}
-	return nil, false
+	spellings := []string{name}
+	if p == EC2 && name != "" {
+		spellings = append(spellings, strings.ToUpper(name[:1])+name[1:])
+	}
+	for _, s := range slices.Clone(spellings) {
+		if one, ok := strings.CutSuffix(s, "s"); ok {
+			spellings = append(spellings, one)
+		}
+	}
+	slices.Sort(spellings)
+	var found any
+	first := ""
+	for _, s := range slices.Compact(spellings) {
+		v, ok := m[s]
+		switch {
+		case !ok:
+		case first != "":
+			r.twoSpellings = first + " and " + s
+		default:
+			found, first = v, s
+		}
+	}
+	return found, first != ""
 }
 
 // holds evaluates a row's condition on the input.
@@ -222,7 +236,7 @@ func (r *resolver) exists(path string) bool {
 		var next []any
 		for _, n := range nodes {
 			if m, ok := n.(map[string]any); ok {
-				if v, ok := lookup(m, strings.TrimSuffix(part, "[]"), r.call.Protocol); ok {
+				if v, ok := r.lookup(m, strings.TrimSuffix(part, "[]")); ok {
 					if l, ok := v.([]any); ok {
 						next = append(next, l...)
 					} else {

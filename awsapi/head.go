@@ -290,20 +290,30 @@ func (h *Head) identifyREST() error {
 		return err
 	}
 	h.protocol = Protocol(h.matches[0].svc.Protocols[0])
-	return h.checkQuery()
+	r, err := h.id.router(h.matches[0].cand.service)
+	if err != nil {
+		return refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
+	}
+	return h.checkQuery(r.static)
 }
 
-// checkQuery refuses a parameter that comes twice where the operation's member
-// is not known to be a list, which the catalog tells by the absence of a member.
-func (h *Head) checkQuery() error {
-	op := h.matches[0].op
-	for k := range op.Query {
-		n := 0
-		for _, p := range h.query {
-			n += boolInt(p.key == k)
+// checkQuery refuses query keys by which this service's operations are told apart
+// (mode=import makes ImportRestApi of CreateRestApi) where they come twice or in
+// another spelling: a server may take the other value, or take no notice of case.
+func (h *Head) checkQuery(static map[string]string) error {
+	for i, p := range h.query {
+		lower := strings.ToLower(p.key)
+		key, ok := static[lower]
+		if !ok {
+			continue
 		}
-		if n > 1 {
-			return duplicate("query", k)
+		if p.key != key {
+			return refusal.New(refusal.Malformed, "the query parameter %q differs from %s only in case", clip(p.key), key)
+		}
+		for _, q := range h.query[:i] {
+			if strings.ToLower(q.key) == lower {
+				return duplicate("query", key)
+			}
 		}
 	}
 	return nil

@@ -66,7 +66,14 @@ func (h *Head) Call(body []byte) (*Call, error) {
 		}
 	}
 	if !c.Permissionless {
-		c.Actions = (&resolver{head: &work, match: m, call: c, labels: work.labels(m)}).actions(detail)
+		r := &resolver{head: &work, match: m, call: c, labels: work.labels(m)}
+		c.Actions = r.actions(detail)
+		if r.twoSpellings != "" {
+			return nil, refusal.New(refusal.Malformed, "the parameters %s are two spellings of one member", r.twoSpellings)
+		}
+		if r.stray != "" {
+			return nil, refusal.New(refusal.Malformed, "%q cannot be the name of a resource: it has a wildcard", clip(r.stray))
+		}
 		if len(detail.IAM) == 0 && len(m.svc.IAMPrefixes) > 0 {
 			// AWS documents no action for this operation yet. By its naming rule it is
 			// the operation's name; if that is wrong, the credential made for it can do

@@ -73,6 +73,12 @@ func (h *Head) bodyParams(out map[string]any, m match, body []byte) error {
 	var doc any
 	switch {
 	case h.protocol == RestXML:
+		// XML behind a byte order mark, or in UTF-16, is XML to a server, and must not
+		// pass for text here.
+		if bytes.HasPrefix(body, []byte("\xef\xbb\xbf")) || bytes.IndexByte(body[:min(4, len(body))], 0) >= 0 ||
+			bytes.HasPrefix(body, []byte("\xff\xfe")) || bytes.HasPrefix(body, []byte("\xfe\xff")) {
+			return refusal.New(refusal.Malformed, "the request body begins with a byte order mark or is not UTF-8")
+		}
 		if m.op.Payload != "" && !bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
 			return nil // a text or blob payload, such as a bucket policy
 		}
@@ -82,7 +88,12 @@ func (h *Head) bodyParams(out map[string]any, m match, body []byte) error {
 		}
 		doc = v
 	case m.op.Payload != "" && !strings.Contains(mediaType(h.req.Header.Get("Content-Type")), "json"):
-		return nil // a blob
+		// A blob, or a document whose content type lies: what can be read as a document
+		// is on record as one.
+		if v, err := parseJSON(body); err == nil {
+			out[m.op.Payload] = v
+		}
+		return nil
 	default:
 		v, err := parseJSON(body)
 		if err != nil {

@@ -14,6 +14,9 @@ type resolver struct {
 	match  match
 	call   *Call
 	labels map[string]string
+
+	twoSpellings string // of one member, in the same request; see lookup
+	stray        string // see wildcard
 }
 
 // actions resolves the catalog's rows whose condition holds, primary first.
@@ -140,6 +143,7 @@ func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
 	type partial struct {
 		arn     string
 		missing bool
+		values  string // what the request brought
 	}
 	done := []partial{{}}
 	last := 0
@@ -163,10 +167,10 @@ func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
 		var next []partial
 		for _, p := range done {
 			if len(values) == 0 {
-				next = append(next, partial{p.arn + lit + "*", true})
+				next = append(next, partial{p.arn + lit + "*", true, p.values})
 			}
 			for _, v := range values {
-				next = append(next, partial{p.arn + lit + v, p.missing})
+				next = append(next, partial{p.arn + lit + v, p.missing, p.values + v})
 			}
 		}
 		if done = next; len(done) > 1000 {
@@ -175,6 +179,9 @@ func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
 	}
 	out := make([]Resource, 0, len(done))
 	for _, p := range done {
+		if p.missing {
+			r.wildcard(p.values)
+		}
 		out = append(out, r.resource(p.arn+t.ARN[last:], t.Name, p.missing))
 	}
 	return out
@@ -236,4 +243,15 @@ func fitsTemplate(template, v string) bool {
 	}
 	kind, _, _ := strings.Cut(t[5], "$")
 	return strings.HasPrefix(f[5], kind)
+}
+
+// wildcard notes a request's text with a `*` or `?` in a resource that is known
+// only in part. Behind us it could not be told from the `*` that stands for what
+// is not known, and the session policy would be as wide as the request likes; no
+// AWS name has either where such resources come from. Whole ARNs and S3 keys,
+// where they are ordinary characters, are escaped instead.
+func (r *resolver) wildcard(v string) {
+	if strings.ContainsAny(v, "*?") {
+		r.stray = v
+	}
 }

@@ -3,6 +3,7 @@ package awsapi
 import (
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/sallyport/sallyport/awsapi/catalog"
 )
@@ -12,6 +13,7 @@ type router struct {
 	svc    *catalog.Service
 	exact  map[routeKey][]*catalog.Operation
 	greedy map[string][]*catalog.Operation // by method
+	static map[string]string               // lower-case query key by which operations are told apart -> the key
 }
 
 type routeKey struct {
@@ -30,7 +32,7 @@ func (id *Identifier) router(i int) (*router, error) {
 	if err != nil {
 		return nil, err
 	}
-	r = &router{svc: svc, exact: map[routeKey][]*catalog.Operation{}, greedy: map[string][]*catalog.Operation{}}
+	r = &router{svc: svc, exact: map[routeKey][]*catalog.Operation{}, greedy: map[string][]*catalog.Operation{}, static: map[string]string{}}
 	names := make([]string, 0, len(svc.Operations))
 	for n := range svc.Operations {
 		names = append(names, n)
@@ -38,6 +40,9 @@ func (id *Identifier) router(i int) (*router, error) {
 	sort.Strings(names)
 	for _, n := range names {
 		op := svc.Operations[n]
+		for key := range op.Query {
+			r.static[strings.ToLower(key)] = key
+		}
 		if slices.ContainsFunc(op.Parsed, func(s catalog.Segment) bool { return s.Greedy }) {
 			r.greedy[op.Method] = append(r.greedy[op.Method], op)
 			continue

@@ -193,6 +193,8 @@ func (r *resolver) secret(row catalog.Action) []Resource {
 		return nil
 	}
 	var out []Resource
+	// All of them: which one an operation takes is the operation's matter, and one
+	// name too many only asks for more.
 	for _, path := range []string{"SecretId", "SecretIdList[]", "Name"} {
 		for _, v := range r.values(path) {
 			if strings.HasPrefix(v, "arn:") {
@@ -203,10 +205,8 @@ func (r *resolver) secret(row catalog.Action) []Resource {
 			if acct == "" {
 				acct = "*"
 			}
+			r.wildcard(v)
 			out = append(out, r.resource("arn:"+r.call.Partition+":secretsmanager:"+r.call.Region+":"+acct+":secret:"+v+"-*", "Secret", true))
-		}
-		if len(out) > 0 {
-			break
 		}
 	}
 	return out

@@ -26,14 +26,21 @@ type caller struct {
 // it: clients hide a refused CONNECT and repeat it up to twenty times, but show a
 // refusal inside and stop.
 func (g *Gateway) Admit(ctx context.Context, c mitm.Connect) mitm.Admission {
+	who := &caller{host: c.Host, address: c.RemoteAddr.Addr().String()}
+	// A refused CONNECT is on record too: which hosts an agent tried says much.
+	refuse := func(status int, e *refusal.Error) mitm.Admission {
+		g.recordRefused(ctx, who, c.UserAgent, status, e)
+		return mitm.Admission{Action: mitm.Refuse, Status: status, Message: "sallyport: " + e.Message}
+	}
 	label, token, err := identity.ParseProxyAuthorization(c.ProxyAuthorization)
 	if err != nil {
 		g.Metrics.unidentified.Inc()
-		g.recordUnidentified(ctx, c.RemoteAddr.Addr().String(), c.Host, c.UserAgent, "", http.StatusProxyAuthRequired, refusal.Of(err))
-		return mitm.Admission{Action: mitm.Refuse, Status: http.StatusProxyAuthRequired, Challenge: true,
-			Message: "sallyport: give the OIDC token as the proxy password: HTTPS_PROXY=http://label:TOKEN@host:port, or start the agent with `sallyport run`"}
+		a := refuse(http.StatusProxyAuthRequired, refusal.Of(err))
+		a.Challenge = true
+		a.Message = "sallyport: give the OIDC token as the proxy password: HTTPS_PROXY=http://label:TOKEN@host:port, or start the agent with `sallyport run`"
+		return a
 	}
-	who := &caller{label: label, host: c.Host, address: c.RemoteAddr.Addr().String()}
+	who.label = label
 	who.principal, err = g.Verifier.Verify(ctx, token)
 	if err != nil {
 		who.principal, who.problem = nil, refusal.Of(err)
@@ -44,20 +51,17 @@ func (g *Gateway) Admit(ctx context.Context, c mitm.Connect) mitm.Admission {
 	case aws && !g.vouches(c.Host):
 		// Names such as *.on.aws and *.cloudfront.net are AWS's to give to anybody.
 		// They are never tunnelled, and our CA may not vouch for them either.
-		return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden,
-			Message: "sallyport: this name is AWS's, but no API endpoint: the gateway neither signs for it nor lets it through"}
+		return refuse(http.StatusForbidden, refusal.New(refusal.Unidentified, "this name is AWS's, but no API endpoint: the gateway neither signs for it nor lets it through"))
 	case aws && c.Port == 443:
 		return mitm.Admission{Action: mitm.Intercept, Handler: &handler{Gateway: g, caller: who}}
-	case !aws && g.tunnels[c.Host+":"+strconv.Itoa(int(c.Port))]:
-		if who.problem != nil {
-			return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden, Message: "sallyport: " + who.problem.Message}
-		}
-		return mitm.Admission{Action: mitm.Tunnel}
 	case aws:
-		return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden, Message: "sallyport: AWS is reached on port 443 only"}
+		return refuse(http.StatusForbidden, refusal.New(refusal.Denied, "AWS is reached on port 443 only"))
+	case !g.tunnels[c.Host+":"+strconv.Itoa(int(c.Port))]:
+		return refuse(http.StatusForbidden, refusal.New(refusal.Denied, "this host is neither AWS nor in proxy.tunnel; ask the operator if the agent needs it"))
+	case who.problem != nil:
+		return refuse(http.StatusForbidden, who.problem)
 	}
-	return mitm.Admission{Action: mitm.Refuse, Status: http.StatusForbidden,
-		Message: "sallyport: this host is neither AWS nor in proxy.tunnel; ask the operator if the agent needs it"}
+	return mitm.Admission{Action: mitm.Tunnel}
 }
 
 // vouches reports whether the CA's name constraints cover a host.

@@ -150,13 +150,17 @@ func (h *handler) refusedEvent(x *exchange, status int, e *refusal.Error) event.
 	return h.newEvent(d)
 }
 
-// unidentifiedEvent is the refusal of a caller without an identity.
-func (g *Gateway) unidentifiedEvent(address, host, userAgent, label string, status int, e *refusal.Error) event.Event {
-	return g.newEvent(&event.Refused{
-		Common: event.Common{RequestID: g.IDs.New(), EventTime: g.Now(), SourceIPAddress: address, UserAgent: userAgent,
-			UserIdentity: event.UserIdentity{Label: label}},
-		Host: host, Status: status, ErrorCode: string(e.Reason), ErrorMessage: e.Message,
-	})
+// outsideEvent is a refusal outside any session.
+func (g *Gateway) outsideEvent(who *caller, userAgent string, status int, e *refusal.Error) event.Event {
+	d := &event.Refused{
+		Common: event.Common{RequestID: g.IDs.New(), EventTime: g.Now(), SourceIPAddress: who.address, UserAgent: userAgent,
+			UserIdentity: event.UserIdentity{Label: who.label}},
+		Host: who.host, Status: status, ErrorCode: string(e.Reason), ErrorMessage: e.Message,
+	}
+	if p := who.principal; p != nil {
+		d.UserIdentity.Issuer, d.UserIdentity.Subject, d.UserIdentity.Groups = p.Issuer, p.Subject, p.Groups
+	}
+	return g.newEvent(d)
 }
 
 func findings(in []mask.Finding, d *policy.Decision) []event.Finding {

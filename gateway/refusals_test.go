@@ -55,6 +55,13 @@ func TestOtherHosts(t *testing.T) {
 		}
 	}
 	r.nothingSent(t)
+	// What an agent tried to reach is on record, with who it was.
+	for _, e := range r.stored(t, "sallyport.events.none.>") {
+		if d, ok := e.Data.(*event.Refused); ok && d.Host == "example.com" && d.Status == http.StatusForbidden && d.UserIdentity.Subject == "agent-1" {
+			return
+		}
+	}
+	t.Error("the refused CONNECT to example.com is not on record")
 }
 
 // What is allowed by "*" is still not everything: answers that are credentials

@@ -33,7 +33,7 @@ func (h *handler) recordRefusal(x *exchange, status int, e *refusal.Error) {
 	ctx := x.r.Context()
 	switch {
 	case x.session == nil:
-		h.recordUnidentified(ctx, x.caller.address, x.caller.host, x.r.UserAgent(), x.caller.label, status, e)
+		h.recordRefused(ctx, x.caller, x.r.UserAgent(), status, e)
 	case x.recorded: // after Begin: AWS may have been reached
 		h.Metrics.aborted.Inc()
 		h.record(ctx, x, h.abortedEvent(x, e))
@@ -52,16 +52,17 @@ func (h *handler) record(ctx context.Context, x *exchange, events ...event.Event
 	}
 }
 
-// recordUnidentified records a refusal that has no identity and so no session.
-// Anybody who reaches the port can cause these: they are rate-limited, and all
-// are counted in sallyport_unauthenticated_total.
-func (g *Gateway) recordUnidentified(ctx context.Context, address, host, userAgent, label string, status int, e *refusal.Error) {
+// recordRefused records a refusal outside any session: of a CONNECT, or of a caller
+// without an identity. Anybody who reaches the port can cause these: they are
+// rate-limited, and callers without a token are all counted in
+// sallyport_unauthenticated_total.
+func (g *Gateway) recordRefused(ctx context.Context, who *caller, userAgent string, status int, e *refusal.Error) {
 	if !g.refused.Allow() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := g.Recorder.Append(ctx, g.unidentifiedEvent(address, host, userAgent, label, status, e)); err != nil {
+	if err := g.Recorder.Append(ctx, g.outsideEvent(who, userAgent, status, e)); err != nil {
 		g.Metrics.unrecorded.Inc()
 		g.Log.ErrorContext(ctx, "a refusal could not be recorded", "cause", err.Error())
 	}

@@ -18,9 +18,10 @@
 //   - A resource that the request tells only in part (awsapi.Resource.Partial)
 //     has `*` where it is unknown. To allow it, a rule must match whatever may
 //     stand there; to deny it, it is enough that something may.
-//   - Dependent actions (iam:PassRole beside ec2:RunInstances) need no allow rule:
-//     not every call uses them, and the session policy and the role bound them.
-//     A deny rule hits them all the same, so that "never pass a role" is one rule.
+//   - Dependent actions need no allow rule: not every call uses them, and the
+//     credential made for the call can use them in that call only. A deny rule hits
+//     them all the same. iam:PassRole is the exception: a call that passes a role
+//     runs what it starts with that role's rights, so a rule must allow it.
 //   - Twins (other operations that the same bytes could mean) need no allow rule:
 //     AWS authorises the call by the primary action. A deny rule on one of them hits.
 //   - A call that needs no IAM permission (sts:GetCallerIdentity) is judged by the

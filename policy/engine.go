@@ -114,7 +114,7 @@ func (e *Engine) Decide(in Input) Decision {
 	var covering []*Rule
 	for i := range needs {
 		n := &needs[i]
-		if n.dependent || n.twin {
+		if n.optional() {
 			continue
 		}
 		covered := false

@@ -60,6 +60,8 @@ func TestDecide(t *testing.T) {
 	multi.Actions = append(multi.Actions, awsapi.Action{Name: "s3:GetObject", Level: awsapi.Read, Resources: res(bucket)})
 	run := call(awsapi.Write, "ec2:RunInstances", instance)
 	run.Actions = append(run.Actions, awsapi.Action{Name: "iam:PassRole", Level: awsapi.Write, Dependent: true, Resources: res("arn:aws:iam::111122223333:role/*" + " partial")})
+	subnet := call(awsapi.Write, "ec2:RunInstances", "arn:aws:ec2:us-east-1:111122223333:instance/*")
+	subnet.Actions = append(subnet.Actions, awsapi.Action{Name: "ec2:CreateTags", Level: awsapi.Tagging, Dependent: true, Resources: res("*")})
 	onlyDependent := call(awsapi.Write, "iam:PassRole", "*")
 	onlyDependent.Actions[0].Dependent = true
 	keys := call(awsapi.Read, "sts:GetSessionToken", "*")
@@ -99,7 +101,9 @@ func TestDecide(t *testing.T) {
 		{"no resource types: an ARN does not allow", rule("some", "allow", "actions: ['ec2:*'], resources: ['arn:*']"), call(awsapi.List, "ec2:DescribeInstances", "*"), Deny, ""},
 		{"no resource types: an ARN does not deny", everything + rule("no", "deny", "actions: ['ec2:*'], resources: ['"+instance+"']"), call(awsapi.List, "ec2:DescribeInstances", "*"), Allow, "all"},
 		{"wildcards stay within a part", rule("own", "allow", "actions: ['*'], resources: ['arn:aws:lambda:*:111122223333:*']"), call(awsapi.Write, "lambda:Invoke", "arn:aws:lambda:us-east-1:999988887777:function:111122223333:x"), Deny, ""},
-		{"dependent needs no allow", rule("run", "allow", "actions: ['ec2:RunInstances']"), run, Allow, "run"},
+		{"dependent needs no allow", rule("run", "allow", "actions: ['ec2:RunInstances']"), subnet, Allow, "run"},
+		{"passing a role does", rule("run", "allow", "actions: ['ec2:RunInstances']"), run, Deny, ""},
+		{"passing a role allowed", rule("pass", "allow", "actions: ['ec2:RunInstances', 'iam:PassRole']"), run, Allow, "pass"},
 		{"dependent is denied", everything + rule("no-pass", "deny", "actions: ['iam:PassRole'], resources: ['arn:aws:iam::*:role/admin']"), run, Deny, "no-pass"},
 		{"nothing but dependent actions", everything, onlyDependent, Deny, ""},
 		{"no actions", everything, &awsapi.Call{Service: "x", Operation: "Y"}, Deny, ""},

@@ -63,7 +63,7 @@ func (r *Rule) explain(in *Input, needs []need, effect Effect) (matched bool, wh
 	failed := &needs[0]
 	for i := range needs {
 		n := &needs[i]
-		if effect == Allow && (n.dependent || n.twin) {
+		if effect == Allow && n.optional() {
 			continue
 		}
 		m := r.against(in, n, handsOut)

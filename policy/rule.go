@@ -124,6 +124,11 @@ type need struct {
 	twin      bool // resource and level are the primary action's
 }
 
+// optional needs no allow rule; see the package comment.
+func (n *need) optional() bool {
+	return n.twin || n.dependent && n.lower != "iam:passrole"
+}
+
 // against compares the rule with one need of a call. Allow rules must cover it
 // for certain, deny rules need only match possibly. Decide and Explain both ask
 // here and nowhere else.
