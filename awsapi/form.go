@@ -176,24 +176,25 @@ func formDocument(pairs []pair) (map[string]any, error) {
 		}
 	}
 	for k, v := range root {
-		root[k] = foldLists(v)
+		root[k] = foldLists(v, k)
 	}
 	return root, nil
 }
 
-func foldLists(v any) any {
+// foldLists makes lists of what is numbered. name is the name of v.
+func foldLists(v any, name string) any {
 	m, ok := v.(map[string]any)
 	if !ok {
 		return v
 	}
 	for k, e := range m {
-		m[k] = foldLists(e)
+		m[k] = foldLists(e, k)
 	}
 	if len(m) == 1 {
 		for k, e := range m {
 			// Lists have a "member", maps an "entry" element; some lists are named
 			// after their element (Filters.Filter.1).
-			if l, ok := e.([]any); ok && (k == "member" || k == "entry" || !isNumber(k)) {
+			if l, ok := e.([]any); ok && (k == "member" || k == "entry" || isElementOf(k, name)) {
 				return l
 			}
 		}
@@ -218,6 +219,12 @@ func foldLists(v any) any {
 		out = append(out, m[strconv.Itoa(n)])
 	}
 	return out
+}
+
+// isElementOf: a list that is named after its element (Filters.Filter.1). Any other
+// name between is a member's, and stays: what is recorded is masked by it.
+func isElementOf(element, list string) bool {
+	return !isNumber(element) && (strings.EqualFold(element+"s", list) || strings.EqualFold(element, list))
 }
 
 // isNumber accepts a list index as clients write it: no leading zero.

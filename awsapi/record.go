@@ -11,7 +11,8 @@ const maskedParam = "sallyport:masked"
 // secretNames are names of input members that hold secrets although some model
 // does not mark them: a password that is sent to AWS must not be in the record.
 // Compared in lower case, as parts of the name.
-var secretNames = []string{"password", "passphrase", "secretstring", "secretbinary", "secretkey", "secretaccesskey", "privatekey", "accesstoken", "authtoken", "clientsecret"}
+var secretNames = []string{"password", "passphrase", "secretstring", "secretbinary", "secretkey", "secretaccesskey", "privatekey", "accesstoken", "authtoken", "clientsecret",
+	"sharedkey", "userdata", "credential", "authkey", "environmentvariable", "parametervalue", "importmanifesturl", "presigned"}
 
 // RecordParams is a copy of Params for events and approvals: members that AWS
 // marks sensitive, and those named like a secret, are replaced by
@@ -19,14 +20,15 @@ var secretNames = []string{"password", "passphrase", "secretstring", "secretbina
 func (c *Call) RecordParams() map[string]any {
 	out, _ := redactNamed(c.Params).(map[string]any)
 	for _, m := range c.SensitiveInput() {
-		path := m.Member
-		if path == "" {
-			if m.Path == "" { // the whole body
-				return map[string]any{"body": maskedParam}
-			}
-			path = m.Path
+		if m.Member == "" && m.Path == "" { // the whole body
+			return map[string]any{"body": maskedParam}
 		}
-		redactPath(out, strings.Split(path, "."))
+		// Forms are recorded by their wire names, everything else by the model's.
+		for _, path := range []string{m.Member, m.Path, m.Param} {
+			if path != "" {
+				redactPath(out, strings.Split(path, "."))
+			}
+		}
 	}
 	return out
 }

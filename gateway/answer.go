@@ -21,6 +21,7 @@ const requestIDHeader = "X-Sallyport-Request-Id"
 var hopByHop = []string{
 	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
 	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Set-Cookie", "Alt-Svc",
+	"Authorization", "X-Amz-Security-Token", // no API answers with them; an echo would be the gateway's own
 }
 
 // answer gives AWS's answer to the client: masked where it has to be, streamed
@@ -38,6 +39,14 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 	res := mask.Result{Header: header, Stream: resp.Body}
 	// AWS's error texts echo what was signed: they are always read and scrubbed.
 	if p.plan.Needed() || resp.StatusCode >= 300 {
+		if n := resp.ContentLength; n != 0 && x.r.Method != http.MethodHead {
+			if n < 0 {
+				n = MaxJudgedBody
+			}
+			if err := h.reserve(ctx, x, min(n, maxShare)); err != nil {
+				return refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")
+			}
+		}
 		var err error
 		if res, err = p.plan.Apply(resp.StatusCode, header, resp.Body); err != nil {
 			return err

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/refusal"
 )
@@ -33,10 +35,9 @@ func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) 
 	if n < 0 {
 		reserve = MaxJudgedBody
 	}
-	if err := h.memory.Acquire(ctx, reserve); err != nil {
-		return nil, refusal.Wrap(refusal.Unavailable, err, "the gateway is busy with other large requests; nothing was sent to AWS")
+	if err := h.reserve(ctx, x, reserve); err != nil {
+		return nil, refusal.Wrap(refusal.Unavailable, err, "the gateway is busy with other large requests; nothing was sent to AWS, try again later")
 	}
-	x.memory = reserve
 	var buf bytes.Buffer
 	if n > 0 {
 		buf.Grow(int(n) + bytes.MinRead)
@@ -50,6 +51,26 @@ func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) 
 		return nil, refusal.Wrap(refusal.Malformed, err, "the request's body broke off or was badly framed")
 	}
 	return buf.Bytes(), nil
+}
+
+// reserve takes n bytes for x until its end. Nobody waits long for memory, and no
+// identity gets more than its share: otherwise one agent that declares large
+// bodies and sends them slowly would stop all others.
+func (h *handler) reserve(ctx context.Context, x *exchange, n int64) error {
+	ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
+	defer cancel()
+	key := [2]string{x.session.Issuer, x.session.Subject}
+	v, _ := h.shares.LoadOrStore(key, semaphore.NewWeighted(maxShare))
+	share, _ := v.(*semaphore.Weighted)
+	if err := share.Acquire(ctx, n); err != nil {
+		return err
+	}
+	if err := h.memory.Acquire(ctx, n); err != nil {
+		share.Release(n)
+		return err
+	}
+	x.release = append(x.release, func() { share.Release(n); h.memory.Release(n) })
+	return nil
 }
 
 func tooLong() error {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -33,6 +34,10 @@ const (
 	MaxJudgedBody = 16 << 20
 	// maxBuffered bounds the bodies that all requests together hold in memory.
 	maxBuffered = 256 << 20
+	// maxShare is how much of that one identity may hold.
+	maxShare = 64 << 20
+	// reserveTimeout is how long a request waits for memory.
+	reserveTimeout = 2 * time.Second
 	// recordTimeout is how long a request waits for its event to be durable.
 	recordTimeout = 5 * time.Second
 )
@@ -89,6 +94,7 @@ type Gateway struct {
 	tunnels  map[string]bool
 	suffixes []string // DNS suffixes below which AWS has its API endpoints
 	memory   *semaphore.Weighted
+	shares   sync.Map      // [issuer, subject] -> *semaphore.Weighted of maxShare
 	refused  *rate.Limiter // events of refusals before an identity is known
 }
 

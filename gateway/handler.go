@@ -38,9 +38,9 @@ type exchange struct {
 	call     *awsapi.Call
 	decision *policy.Decision
 	digest   string
-	recorded bool   // request and decision events are durable
-	stage    string // after that: credential, send, mask, answer
-	memory   int64
+	recorded bool     // request and decision events are durable
+	stage    string   // after that: credential, send, mask, answer
+	release  []func() // gives reserved memory back
 }
 
 // ServeHTTP serves one request: walk, or refuse. A panic costs this request only:
@@ -48,7 +48,11 @@ type exchange struct {
 // the connection is cut.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{id: h.IDs.New(), start: h.Now(), w: w, r: r, caller: h.caller}
-	defer func() { h.memory.Release(x.memory) }()
+	defer func() {
+		for _, f := range x.release {
+			f()
+		}
+	}()
 	defer func() {
 		if v := recover(); v != nil {
 			if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
