@@ -121,7 +121,7 @@ func TestIDsRise(t *testing.T) {
 		}
 		all = append(all, id)
 	}
-	if !slices.IsSorted(all[:5000]) || len(slices.Compact(slices.Sorted(slices.Values(all)))) != len(all) {
+	if !slices.IsSorted(all) || len(slices.Compact(slices.Sorted(slices.Values(all)))) != len(all) {
 		t.Error("ids repeat or fall")
 	}
 }

@@ -157,6 +157,9 @@ func (r Recorder) rest(cons jetstream.Consumer) error {
 		for m := range b.Messages() {
 			batch = append(batch, m)
 		}
+		if err := b.Error(); err != nil && len(batch) == 0 {
+			return fmt.Errorf("fetch the rest: %w", err)
+		}
 		if len(batch) == 0 {
 			break
 		}

@@ -3,10 +3,16 @@ package recorder_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/internal/bus"
@@ -50,6 +56,8 @@ func TestTail(t *testing.T) {
 				}
 				select {
 				case first = <-got:
+				case err := <-over:
+					t.Fatalf("Tail ended: %v", err)
 				default:
 				}
 			}
@@ -67,22 +75,35 @@ func TestTail(t *testing.T) {
 // A stream of another name that acknowledges our events is not ours: the request
 // behind them must not be sent.
 func TestRogueStream(t *testing.T) {
-	s := start(t, t.TempDir(), "")
-	nc, err := bus.Connect(t.Context(), bus.Options{Role: bus.Gateway, InProcess: s})
+	ns, err := server.NewServer(&server.Options{JetStream: true, StoreDir: t.TempDir(), Port: server.RANDOM_PORT, Host: "127.0.0.1", NoLog: true, NoSigs: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	t.Cleanup(func() { ns.Shutdown(); ns.WaitForShutdown() })
+	nc, err := nats.Connect("", nats.InProcessServer(ns))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	p, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: nc, Prefix: "elsewhere", Timeout: 500 * time.Millisecond})
+	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := p.Begin(t.Context(), exchange(ids.New())...); err == nil || r != nil {
-		t.Errorf("events on subjects without our stream were taken for recorded: %v", err)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ROGUE", Subjects: []string{"sallyport.events.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: nc, Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.Begin(t.Context(), exchange(ids.New())...)
+	if r != nil || err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "stream") {
+		t.Errorf("another stream's acknowledgement was taken, or refused for another reason: %v", err)
 	}
 }
 
-// A context that ends, and more calls than may wait, are errors and not receipts.
+// A context that has ended, and no events at all, are errors and not receipts.
 func TestBeginEnds(t *testing.T) {
 	s := start(t, t.TempDir(), "")
 	p := publisher(t, s)
