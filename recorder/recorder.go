@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	apiTime = 10 * time.Second
-	again   = 2 * time.Second // between tries to get at the consumer
+	apiTime    = 10 * time.Second
+	settleTick = 5 * time.Millisecond
+	again      = 2 * time.Second // between tries to get at the consumer
 )
 
 // Recorder consumes the stream into a Store. Fields are set before Run.
@@ -51,7 +52,7 @@ func (r Recorder) Run(ctx context.Context) error {
 	for {
 		cons, err := r.consumer(ctx, js)
 		if err == nil {
-			err = r.consume(ctx, cons)
+			err = r.consume(ctx, js, cons)
 		}
 		var broken storeError
 		switch {
@@ -96,7 +97,7 @@ func (r Recorder) consumer(ctx context.Context, js jetstream.JetStream) (jetstre
 
 // consume writes batches: one message as soon as it comes, and with it all that
 // came meanwhile, under one sync.
-func (r Recorder) consume(ctx context.Context, cons jetstream.Consumer) error {
+func (r Recorder) consume(ctx context.Context, js jetstream.JetStream, cons jetstream.Consumer) error {
 	iter, err := cons.Messages(jetstream.PullMaxMessages(4 * r.Batch))
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
@@ -115,8 +116,17 @@ func (r Recorder) consume(ctx context.Context, cons jetstream.Consumer) error {
 			}
 		}
 	}()
-	stop := context.AfterFunc(ctx, iter.Drain)
-	defer stop()
+	settled := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(settled)
+		r.settle(js, cons)
+		iter.Drain()
+	})
+	defer func() {
+		if !stop() {
+			<-settled
+		}
+	}()
 	defer func() {
 		iter.Stop()
 		for range ch { // so that the goroutine ends
@@ -141,33 +151,34 @@ func (r Recorder) consume(ctx context.Context, cons jetstream.Consumer) error {
 	if ctx.Err() == nil {
 		return <-failed
 	}
-	return r.rest(cons)
+	return r.Conn.FlushTimeout(apiTime) // acknowledgements
 }
 
-// rest writes what is in the stream when the recorder is told to end.
-func (r Recorder) rest(cons jetstream.Consumer) error {
+// settle returns once all that was in the stream when the recorder was told to end
+// is written and acknowledged, or after apiTime. Messages go on coming meanwhile: an
+// iterator that is stopped sooner leaves those under way to it neither written nor
+// to be fetched by anybody, until they come again after AckWait.
+func (r Recorder) settle(js jetstream.JetStream, cons jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(context.Background(), apiTime)
 	defer cancel()
-	for ctx.Err() == nil {
-		b, err := cons.FetchNoWait(r.Batch)
-		if err != nil {
-			return fmt.Errorf("fetch the rest: %w", err)
+	stream, err := js.Stream(ctx, Stream)
+	if err != nil {
+		return // NATS is away: what is left comes again
+	}
+	last := stream.CachedInfo().State.LastSeq
+	tick := time.NewTicker(settleTick)
+	defer tick.Stop()
+	for {
+		info, err := cons.Info(ctx)
+		if err != nil || info.AckFloor.Stream >= last || info.NumPending == 0 && info.NumAckPending == 0 {
+			return
 		}
-		var batch []jetstream.Msg
-		for m := range b.Messages() {
-			batch = append(batch, m)
-		}
-		if err := b.Error(); err != nil && len(batch) == 0 {
-			return fmt.Errorf("fetch the rest: %w", err)
-		}
-		if len(batch) == 0 {
-			break
-		}
-		if err := r.write(batch); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
-	return r.Conn.FlushTimeout(apiTime) // acknowledgements
 }
 
 func (r Recorder) write(batch []jetstream.Msg) error {
