@@ -58,7 +58,6 @@ type Call struct {
 	Permissionless bool           // needs no IAM permission (sts:GetCallerIdentity)
 	Classes        []Class        // sorted
 	Twins          []string       // other "service:Operation" that the same bytes could mean, see data README "Not decidable"
-	Params         map[string]any // input members by their model names; JSON-like values; bodies of streams left out
 
 	// StreamingOutput and EventStreamOutput are true where the answer is an
 	// object body or an event stream instead of one document.
@@ -67,7 +66,12 @@ type Call struct {
 
 	canonical Canonical
 	detail    *catalog.Detail
+	params    map[string]any
 }
+
+// Params are the input members by their model names, as JSON-like values; bodies
+// that stream are left out. The caller must not change the map.
+func (c *Call) Params() map[string]any { return c.params }
 
 // Canonical returns the request as judged: the only thing jit signs.
 func (c *Call) Canonical() Canonical { return c.canonical }

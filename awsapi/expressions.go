@@ -137,7 +137,7 @@ func (r *resolver) expression(e string) []string {
 // values are the strings at a member path. A path through a list goes through
 // each element.
 func (r *resolver) values(path string) []string {
-	nodes := []any{any(r.call.Params)}
+	nodes := []any{any(r.call.params)}
 	for part := range strings.SplitSeq(path, ".") {
 		name := strings.TrimSuffix(part, "[]")
 		var next []any
@@ -231,7 +231,7 @@ func (r *resolver) holds(c *catalog.Condition) bool {
 
 // exists reports that the member is there, whatever its type.
 func (r *resolver) exists(path string) bool {
-	nodes := []any{any(r.call.Params)}
+	nodes := []any{any(r.call.params)}
 	for part := range strings.SplitSeq(path, ".") {
 		var next []any
 		for _, n := range nodes {

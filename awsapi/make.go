@@ -51,7 +51,7 @@ func (h *Head) Call(body []byte) (*Call, error) {
 		Partition: work.host.Partition, Service: m.svc.ID, EventSource: eventSource(m), Region: work.region(m),
 		SigningName: m.signingName(), SigningRegion: work.signingRegion(m),
 		Operation: m.op.Name, Protocol: protocol, Permissionless: m.op.Permissionless || len(detail.IAM) == 0 && m.op.AuthType == "none",
-		Classes: classesOf(m.svc.ID, m.op.Name), Params: params,
+		Classes: classesOf(m.svc.ID, m.op.Name), params: params,
 		StreamingOutput: m.op.StreamingOutput, EventStreamOutput: m.op.EventStreamOutput, detail: detail,
 	}
 	for _, t := range matches[1:] {

@@ -18,7 +18,7 @@ var secretNames = []string{"password", "passphrase", "secretstring", "secretbina
 // marks sensitive, and those named like a secret, are replaced by
 // "sallyport:masked". What goes to AWS is not touched.
 func (c *Call) RecordParams() map[string]any {
-	out, _ := redactNamed(c.Params).(map[string]any)
+	out, _ := redactNamed(c.params).(map[string]any)
 	for _, m := range c.SensitiveInput() {
 		if m.Member == "" && m.Path == "" { // the whole body
 			return map[string]any{"body": maskedParam}

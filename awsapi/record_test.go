@@ -56,7 +56,7 @@ func TestRecordParams(t *testing.T) {
 			if strings.Contains(string(text), canary) || !strings.Contains(string(text), c.keep) {
 				t.Errorf("recorded: %s", text)
 			}
-			if before, _ := json.Marshal(call.Params); !strings.Contains(string(before), canary) {
+			if before, _ := json.Marshal(call.Params()); !strings.Contains(string(before), canary) {
 				t.Errorf("the parameters themselves were changed: %s", before)
 			}
 		})

@@ -62,14 +62,14 @@ func (r *resolver) actionName(action string) string {
 }
 
 func (r *resolver) copySource() string {
-	v, _ := r.call.Params["CopySource"].(string)
+	v, _ := r.call.params["CopySource"].(string)
 	return v
 }
 
 func (r *resolver) s3(row catalog.Action) []Resource {
 	p := "arn:" + r.call.Partition + ":"
-	bucket, _ := r.call.Params["Bucket"].(string)
-	key, hasKey := r.call.Params["Key"].(string)
+	bucket, _ := r.call.params["Bucket"].(string)
+	key, hasKey := r.call.params["Key"].(string)
 	if row.Action == "s3:GetObject" && r.copySource() != "" {
 		return r.source(p)
 	}
@@ -263,6 +263,6 @@ func (r *resolver) roles() []Resource {
 			}
 		}
 	}
-	walk(r.call.Params)
+	walk(r.call.params)
 	return out
 }
