@@ -54,10 +54,10 @@ type Call struct {
 	SigningRegion  string // SigV4 credential scope's region
 	Operation      string // API operation: GetObject
 	Protocol       Protocol
-	Actions        []Action       // primary first; at least one, except for Permissionless calls
-	Permissionless bool           // needs no IAM permission (sts:GetCallerIdentity)
-	Classes        []Class        // sorted
-	Twins          []string       // other "service:Operation" that the same bytes could mean, see data README "Not decidable"
+	Actions        []Action // primary first; at least one, except for Permissionless calls
+	Permissionless bool     // needs no IAM permission (sts:GetCallerIdentity)
+	Classes        []Class  // sorted
+	Twins          []string // other "service:Operation" that the same bytes could mean, see data README "Not decidable"
 
 	// StreamingOutput and EventStreamOutput are true where the answer is an
 	// object body or an event stream instead of one document.
