@@ -32,17 +32,6 @@ const (
 	Permissions AccessLevel = "Permissions management"
 )
 
-// Class is a property of an operation that matters beyond its access level.
-type Class string
-
-// The classes known so far; each has a table with reasons in classes.go.
-const (
-	// HandsOutCredentials marks operations whose answer carries AWS credentials
-	// or other bearer material: one such answer ends all control, so they are
-	// refused unless a rule says allow_credentials.
-	HandsOutCredentials Class = "hands-out-credentials"
-)
-
 // Call is one AWS API request, understood: which operation, on what, with which
 // parameters. It is made by Head.Call and never changed after.
 type Call struct {
