@@ -10,7 +10,7 @@ const (
 // are in the class because the same call that sets a log up can point it elsewhere.
 var disablesAudit = table{
 	{"cloudtrail", watcher, "StopLogging DeleteTrail UpdateTrail PutEventSelectors PutInsightSelectors PutEventConfiguration DeleteEventDataStore UpdateEventDataStore StopEventDataStoreIngestion DeleteChannel UpdateChannel DisableFederation DeregisterOrganizationDelegatedAdmin DeleteResourcePolicy PutResourcePolicy"},
-	{"config", watcher, "StopConfigurationRecorder DeleteConfigurationRecorder DeleteServiceLinkedConfigurationRecorder PutConfigurationRecorder DeleteDeliveryChannel PutDeliveryChannel DeleteConfigRule PutConfigRule DeleteOrganizationConfigRule DeleteConformancePack DeleteOrganizationConformancePack DeleteConfigurationAggregator DeleteAggregationAuthorization DeleteEvaluationResults DeleteRetentionConfiguration PutRetentionConfiguration DeleteRemediationConfiguration DisassociateResourceTypes PutRemediationExceptions DeleteResourceConfig"},
+	{"config", watcher, "StopConfigurationRecorder DeleteConfigurationRecorder DeleteServiceLinkedConfigurationRecorder PutConfigurationRecorder DeleteDeliveryChannel PutDeliveryChannel DeleteConfigRule PutConfigRule DeleteOrganizationConfigRule PutServiceLinkedConfigurationRecorder DeleteConformancePack DeleteOrganizationConformancePack DeleteConfigurationAggregator DeleteAggregationAuthorization DeleteEvaluationResults DeleteRetentionConfiguration PutRetentionConfiguration DeleteRemediationConfiguration DisassociateResourceTypes PutRemediationExceptions DeleteResourceConfig"},
 	{"guardduty", watcher, "Delete* Disassociate* DisableOrganizationAdminAccount StopMonitoringMembers Update*"},
 	{"guardduty", hides, "ArchiveFindings CreateFilter CreateIPSet CreateTrustedEntitySet"},
 	{"securityhub", watcher, "DisableSecurityHub DisableSecurityHubV2 DisableOrganizationAdminAccount DisableImportFindingsForProduct BatchDisableStandards Disassociate* Delete* Update*"},
@@ -25,9 +25,9 @@ var disablesAudit = table{
 	{"inspector2", hides, "CreateFilter UpdateFilter"},
 	{"auditmanager", watcher, "DeregisterAccount DeregisterOrganizationAdminAccount Delete* UpdateSettings UpdateAssessment* UpdateControl BatchDisassociateAssessmentReportEvidence DisassociateAssessmentReportEvidenceFolder BatchDeleteDelegationByAssessment"},
 	{"securitylake", watcher, "Delete* DeregisterDataLakeDelegatedAdministrator Update*"},
-	{"fms", watcher, "DeletePolicy DisassociateAdminAccount DeleteNotificationChannel PutAdminAccount"},
+	{"fms", watcher, "PutPolicy DeletePolicy DisassociateAdminAccount DeleteNotificationChannel PutAdminAccount"},
 	{"ec2", logs, "DeleteFlowLogs ModifyVerifiedAccessInstanceLoggingConfiguration UnmonitorInstances"},
-	{"logs", logs, "DeleteLogGroup DeleteLogStream PutRetentionPolicy DeleteSubscriptionFilter DeleteMetricFilter DeleteDestination DeleteDelivery DeleteDeliveryDestination DeleteDeliverySource DeleteAccountPolicy DeleteDataProtectionPolicy PutDataProtectionPolicy DisassociateKmsKey DeleteLogAnomalyDetector UpdateAnomaly DeleteResourcePolicy PutTransformer"},
+	{"logs", logs, "DeleteLogGroup DeleteLogStream PutRetentionPolicy DeleteSubscriptionFilter DeleteMetricFilter DeleteDestination DeleteDelivery DeleteDeliveryDestination DeleteDeliverySource DeleteAccountPolicy DeleteDataProtectionPolicy PutDataProtectionPolicy DisassociateKmsKey DeleteLogAnomalyDetector UpdateLogAnomalyDetector UpdateAnomaly DeleteResourcePolicy PutTransformer"},
 	{"cloudwatch", "silences an alarm", "DeleteAlarms DisableAlarmActions SetAlarmState PutMetricAlarm PutCompositeAlarm DeleteAnomalyDetector StopMetricStreams DeleteMetricStream PutAlarmMuteRule"},
 	{"events", "ends a rule that reports", "DisableRule DeleteRule RemoveTargets PutRule DeleteArchive"},
 	{"sns", "ends a report", "Unsubscribe DeleteTopic"},

@@ -18,7 +18,7 @@ const (
 	// that works outside the gateway. One such answer ends all control, so these
 	// are refused unless a rule says allow_credentials. What Terraform and its like
 	// call every day and whose secret can be masked is ReadsSecrets instead.
-	HandsOutCredentials Class = "hands-out-credentials"
+	HandsOutCredentials Class = "hands-out-credentials" //nolint:gosec // a name
 	// EscalatesPrivileges: changes who may do what (IAM, identity providers,
 	// organizations, access entries).
 	EscalatesPrivileges Class = "escalates-privileges"

@@ -96,3 +96,33 @@ func TestCounts(t *testing.T) {
 	}
 	t.Logf("%-24s %5d", "any", total)
 }
+
+// An operation that looks as if it were of a class is classed, or reviewed.
+func TestSuspectsAreReviewed(t *testing.T) {
+	each(t, func(s *catalog.Service, op string, d *catalog.Detail) {
+		for _, sus := range class.Suspects(s.ID, op, d) {
+			t.Error(sus)
+		}
+	})
+}
+
+// A new operation that looks dangerous is suspected before anyone reviews it.
+func TestSuspectsSeesNewOperations(t *testing.T) {
+	write := &catalog.Detail{IAM: []catalog.Action{{Level: "Write"}}}
+	token := &catalog.Detail{SecretOutput: map[string][]catalog.Member{"json": {{Kind: "token"}}}}
+	role := &catalog.Detail{IAM: []catalog.Action{{Level: "Write"}, {Action: "iam:PassRole"}}}
+	for op, d := range map[string]*catalog.Detail{
+		"FrobnicateThing": token, "CreateFrobAccessToken": write, "RunFrob": role, "PutFrobPolicy": write, "ExportFrobs": write,
+		"DisableFrobLogging": write, "StartFrobTunnel": write, "ScheduleFrobDeletion": write,
+	} {
+		if len(class.Suspects("frob", op, d)) == 0 {
+			t.Errorf("%s is not suspected", op)
+		}
+	}
+	if got := class.Suspects("frob", "ListFrobs", &catalog.Detail{IAM: []catalog.Action{{Level: "List"}}}); len(got) > 0 {
+		t.Error(got)
+	}
+	if !slices.Contains(class.Of("frob", "DeleteFrob"), class.Destroys) || slices.Contains(class.Of("frob", "DeleteTags"), class.Destroys) {
+		t.Error("the rule of destroys does not hold for new services")
+	}
+}

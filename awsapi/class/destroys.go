@@ -42,6 +42,7 @@ var destroysByName = table{
 	{"ssm", "deregisters a managed node", "DeregisterManagedInstance"},
 	{"connect", "gives up a number", "ReleasePhoneNumber"},
 	{"pinpoint-sms-voice-v2", "gives up a number or sender", "ReleasePhoneNumber ReleaseSenderId"},
+	{"lightsail", "gives up an address", "ReleaseStaticIp"},
 	{"sqs", "empties a queue", "PurgeQueue"},
 	{"batch", "ends what runs", "TerminateJob CancelJob"},
 	{"servicecatalog", "ends what runs", "TerminateProvisionedProduct"},

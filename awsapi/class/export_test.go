@@ -16,5 +16,8 @@ func Excuses() []Entry {
 		}
 	}
 	add(Destroys, harmless)
+	for c, t := range notSo {
+		add(c, t)
+	}
 	return out
 }

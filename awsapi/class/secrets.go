@@ -64,5 +64,6 @@ var readsSecrets = table{
 	{"cloudhsmv2", "answers with a module's first password", "CreateCluster DeleteCluster DescribeClusters ModifyCluster"},
 	{"connecthealth", "answers with a token of another system", "GetPatientInsightsJob"},
 	{"securityagent", "answers with a token of another system", "BatchGetTargetDomains CreateTargetDomain UpdateTargetDomain"},
+	{"route53globalresolver", "answers with a token for encrypted DNS", "CreateAccessToken GetAccessToken"},
 	{"lexv2-models", "answers with an archive's password", "*BotRecommendation"},
 }
