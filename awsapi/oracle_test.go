@@ -27,6 +27,7 @@ type sample struct {
 	} `json:"request"`
 	Expect struct {
 		Service, Operation, Region, Partition, Protocol, SigningName, SigningRegion, Auth string
+		Params                                                                            map[string]any
 	} `json:"expect"`
 	Variant map[string]any `json:"variant"`
 }

@@ -156,12 +156,18 @@ func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
 			if expr == "" {
 				expr = row.GuessedBind[name]
 			}
-			values = r.expression(expr)
+			if values = r.expression(expr); len(values) == 0 {
+				values = r.named(name, t, row)
+			}
 			for _, v := range values {
 				// Many name members take a whole ARN.
 				if fitsTemplate(t.ARN, v) {
 					return r.whole(values, t)
 				}
+			}
+			// An ARN of another kind is no name: what it stands for is not known.
+			if slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, "arn:") }) {
+				values = nil
 			}
 		}
 		var next []partial

@@ -1,0 +1,122 @@
+package awsapi
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/awsapi/catalog"
+)
+
+// nicknames are members that AWS calls otherwise than the variable of the ARN
+// they go into.
+var nicknames = map[string]map[string][]string{
+	"ec2": {
+		"SecurityGroupId": {"GroupId", "GroupIds", "SecurityGroupIds", "Groups"}, "AllocationId": {"AllocationIds"},
+		"DhcpOptionsId": {"DhcpOptionsIds"}, "VolumeId": {"SourceVolumeId"}, "NetworkInterfaceId": {"NetworkInterfaceIds"},
+		"FpgaImageId": {"SourceFpgaImageId"}, "NaclId": {"NetworkAclId"},
+	},
+	"cloudwatch": {"MetricStreamName": {"Name", "Names"}, "InsightRuleName": {"RuleName", "RuleNames"}},
+	"iam":        {"MfaTokenIdWithPath": {"SerialNumber"}, "MfaTokenId": {"SerialNumber"}},
+}
+
+// named looks for the values of an ARN's variable among the input's own members
+// by their names, where the operation map binds none: AlarmName in AlarmNames,
+// CampaignId in id. A wrong guess cannot widen anything: the credential is made
+// for the resource that was guessed, and AWS refuses it for another. All members
+// that fit are taken together, so a second spelling cannot hide the first.
+func (r *resolver) named(name string, t catalog.ResourceType, row catalog.Action) []string {
+	wants := wantedNames(name, t, len(row.Resources) == 1, creates(r.call.Operation))
+	for _, n := range nicknames[r.call.Service][name] {
+		wants = append(wants, squash(n))
+	}
+	keys := make([]string, 0, len(r.call.params))
+	for k := range r.call.params {
+		if slices.Contains(wants, squash(k)) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	var out []string
+	for _, k := range keys {
+		for _, v := range r.values(k) {
+			if !slices.Contains(out, v) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+// creates reports an operation that makes what it is done to, so an id in its
+// input is another's and its own is not known yet.
+func creates(operation string) bool {
+	for _, verb := range []string{"Create", "Run", "Request", "Allocate", "Import", "Copy", "Start", "Register", "Restore"} {
+		if strings.HasPrefix(operation, verb) {
+			return true
+		}
+	}
+	return false
+}
+
+// wantedNames are the squashed member names that can hold the variable. An id is
+// never taken from a name nor a name from an id: many resources have both.
+func wantedNames(name string, t catalog.ResourceType, only, creates bool) []string {
+	stem, kind := stemOf(squash(name))
+	suffixes := []string{kind}
+	switch kind {
+	case "id", "name":
+		suffixes = append(suffixes, "identifier", "arn")
+	case "identifier":
+		suffixes = append(suffixes, "id", "arn")
+	case "":
+		if !creates {
+			suffixes = append(suffixes, "id", "name", "identifier", "arn")
+		}
+	}
+	stems := []string{stem}
+	if ownVariables(t.ARN) == 1 {
+		stems = append(stems, squash(t.Name))
+		if only && (!creates || kind == "name") {
+			stems = append(stems, "")
+		}
+	}
+	var out []string
+	for _, s := range stems {
+		for _, x := range suffixes {
+			if s+x != "" && (s != "" || x != "arn") {
+				out = append(out, s+x, s+x+"s")
+			}
+		}
+	}
+	if slices.Contains(stems, "") {
+		out = append(out, "arn", "resourcearn")
+	}
+	return out
+}
+
+// ownVariables counts a template's variables other than partition, region and
+// account.
+func ownVariables(template string) int {
+	n := 0
+	for _, m := range variable.FindAllStringSubmatch(template, -1) {
+		if m[1] != "Partition" && m[1] != "Region" && m[1] != "Account" {
+			n++
+		}
+	}
+	return n
+}
+
+// squash makes resource-set, ResourceSet and resource_set one.
+func squash(s string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(s))
+}
+
+// stemOf splits alarmname into alarm and name.
+func stemOf(s string) (stem, kind string) {
+	for _, k := range []string{"identifier", "id", "name"} {
+		if stem, ok := strings.CutSuffix(s, k); ok {
+			return stem, k
+		}
+	}
+	return s, ""
+}
