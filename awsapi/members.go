@@ -12,11 +12,12 @@ import (
 var nicknames = map[string]map[string][]string{
 	"ec2": {
 		"SecurityGroupId": {"GroupId", "GroupIds", "SecurityGroupIds", "Groups"}, "AllocationId": {"AllocationIds"},
-		"DhcpOptionsId": {"DhcpOptionsIds"}, "VolumeId": {"SourceVolumeId"}, "NetworkInterfaceId": {"NetworkInterfaceIds"},
-		"FpgaImageId": {"SourceFpgaImageId"}, "NaclId": {"NetworkAclId"},
+		"DhcpOptionsId": {"DhcpOptionsIds"}, "NetworkInterfaceId": {"NetworkInterfaceIds"}, "NaclId": {"NetworkAclId"},
 	},
-	"cloudwatch": {"MetricStreamName": {"Name", "Names"}, "InsightRuleName": {"RuleName", "RuleNames"}},
-	"iam":        {"MfaTokenIdWithPath": {"SerialNumber"}, "MfaTokenId": {"SerialNumber"}},
+	"cloudwatch":  {"MetricStreamName": {"Name", "Names"}, "InsightRuleName": {"RuleName", "RuleNames"}},
+	"autoscaling": {"GroupFriendlyName": {"AutoScalingGroupName", "AutoScalingGroupNames"}},
+	"emr":         {"ClusterId": {"JobFlowId", "JobFlowIds"}},
+	"iam":         {"MfaTokenIdWithPath": {"SerialNumber"}, "MfaTokenId": {"SerialNumber"}},
 }
 
 // named looks for the values of an ARN's variable among the input's own members

@@ -45,7 +45,7 @@ func (r *resolver) actions(d *catalog.Detail) []Action {
 		}
 		out = append(out, a)
 	}
-	return out
+	return append(out, r.inside()...)
 }
 
 // unneeded: a dependent action on what a member names is not needed where the
@@ -165,6 +165,7 @@ func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
 					return r.whole(values, t)
 				}
 			}
+			values = asStored(r.call.Service, name, values)
 			// An ARN of another kind is no name: what it stands for is not known.
 			if slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, "arn:") }) {
 				values = nil

@@ -22,6 +22,10 @@ func (r *resolver) special(row catalog.Action) []Resource {
 		return r.secret(row)
 	case "ssm":
 		return r.parameter(row)
+	case "lambda":
+		return r.function(row)
+	case "ecs":
+		return r.taskDefinition(row)
 	}
 	if row.Action == "iam:PassRole" && row.ARN == "" && len(row.ARNs) == 0 {
 		return r.roles()
@@ -206,7 +210,7 @@ func (r *resolver) secret(row catalog.Action) []Resource {
 				acct = "*"
 			}
 			r.wildcard(v)
-			out = append(out, r.resource("arn:"+r.call.Partition+":secretsmanager:"+r.call.Region+":"+acct+":secret:"+v+"-*", "Secret", true))
+			out = append(out, r.resource("arn:"+r.call.Partition+":secretsmanager:"+r.call.Region+":"+acct+":secret:"+v+"-??????", "Secret", true))
 		}
 	}
 	return out

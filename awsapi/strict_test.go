@@ -118,7 +118,7 @@ func TestCalls(t *testing.T) {
 		{"object version", request("GET", "s3.us-east-1.amazonaws.com", "/b1b/k?versionId=3"), "", "s3:GetObjectVersion", "arn:aws:s3:::b1b/k"},
 		{"copy source", request("PUT", "s3.us-east-1.amazonaws.com", "/b1b/k", "X-Amz-Copy-Source", "/other/s%2Fk"), "", "s3:GetObject", "arn:aws:s3:::other/s/k"},
 		{"secret", request("POST", "secretsmanager.us-east-1.amazonaws.com", "/", "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", "secretsmanager.GetSecretValue"),
-			`{"SecretId":"db"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:111122223333:secret:db-*"},
+			`{"SecretId":"db"}`, "secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:111122223333:secret:db-??????"},
 		{"table", request("POST", "dynamodb.us-east-1.amazonaws.com", "/", "Content-Type", "application/x-amz-json-1.0", "X-Amz-Target", "DynamoDB_20120810.GetItem"),
 			`{"TableName":"t"}`, "dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:111122223333:table/t"},
 		{"queue", request("POST", "sqs.us-east-1.amazonaws.com", "/", "Content-Type", "application/x-amz-json-1.0", "X-Amz-Target", "AmazonSQS.SendMessage"),

@@ -74,7 +74,9 @@ func width(s string) int {
 }
 
 // Overlaps reports whether pattern matches some text that partial can stand for,
-// where each `*` of partial is any text and everything else is itself.
+// where each `*` of partial is any text, each `?` one character (the random suffix
+// of a secret's ARN, -??????) and everything else itself. A `?` that came from the
+// request's own text counts as one too: more overlaps, and more is denied.
 func Overlaps(pattern, partial string) bool {
 	ok, _ := overlaps(pattern, partial)
 	return ok
@@ -112,7 +114,7 @@ func overlaps(pattern, partial string) (ok bool, steps int) {
 				// p's star ends (below) or takes t[j] (right); t's star ends
 				// (right) or takes p[i] (below).
 				row[j] = below || row[j+1]
-			case p[i] == '?' || p[i] == t[j]:
+			case p[i] == '?' || t[j] == '?' || p[i] == t[j]:
 				row[j] = diagonal
 			default:
 				row[j] = false
