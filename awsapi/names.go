@@ -77,6 +77,42 @@ func (r *resolver) function(row catalog.Action) []Resource {
 	return out
 }
 
+// rule reads EventBridge's rules: on the default bus, which may be named or not,
+// they have no bus in their ARN, and a bus may be given by its ARN.
+func (r *resolver) rule(row catalog.Action) []Resource {
+	if !slices.ContainsFunc(row.Resources, func(t catalog.ResourceType) bool { return strings.HasPrefix(t.Name, "rule-on-") }) {
+		return nil
+	}
+	names := append(r.values("Rule"), r.values("Name")...)
+	region, account, bus := r.call.Region, r.account(), ""
+	for _, v := range r.values("EventBusName") {
+		bus = v
+		if f := strings.SplitN(v, ":", 6); len(f) == 6 && f[0] == "arn" {
+			region, account = f[3], f[4]
+			_, bus, _ = strings.Cut(f[5], "/")
+		}
+	}
+	if bus == "default" {
+		bus = ""
+	}
+	missing := account == ""
+	if missing {
+		account = "*"
+	}
+	var out []Resource
+	for _, name := range names {
+		kind, path := "rule-on-default-event-bus", name
+		if bus != "" {
+			kind, path = "rule-on-custom-event-bus", bus+"/"+name
+		}
+		if missing {
+			r.wildcard(path)
+		}
+		out = append(out, r.resource("arn:"+r.call.Partition+":events:"+region+":"+account+":rule/"+path, kind, missing))
+	}
+	return out
+}
+
 // taskDefinition: family means its newest revision, family:3 one of them.
 func (r *resolver) taskDefinition(row catalog.Action) []Resource {
 	if typeName(row) != "task-definition" {

@@ -71,7 +71,7 @@ func (r *resolver) resources(row catalog.Action, d *catalog.Detail) []Resource {
 		return special
 	}
 	if row.ARN != "" && (len(row.Resources) < 2 || !slices.ContainsFunc(row.Resources, func(t catalog.ResourceType) bool { return t.Required })) {
-		if got := r.arnExpression(row.ARN, "", typeName(row)); len(got) > 0 {
+		if got := r.arnExpression(row.ARN, "", typeName(row)); len(got) > 0 && documented(row.ARN, got, row.Resources...) {
 			return got
 		}
 	}
@@ -98,6 +98,22 @@ func (r *resolver) resources(row catalog.Action, d *catalog.Detail) []Resource {
 	return out
 }
 
+// documented reports that the ARNs of an expression fit the reference's templates.
+// The operation map is older than the reference, and where it puts an ARN together
+// itself, that may be a form which AWS no longer looks at. What a member gives as
+// an ARN is taken as it is.
+func documented(expression string, got []Resource, types ...catalog.ResourceType) bool {
+	if len(types) == 0 || !strings.Contains(expression, "arn:") && !strings.Contains(expression, "}/") {
+		return true
+	}
+	for _, res := range got {
+		if res.ARN != "*" && !slices.ContainsFunc(types, func(t catalog.ResourceType) bool { return fitsTemplate(t.ARN, res.ARN) }) {
+			return false
+		}
+	}
+	return true
+}
+
 func typeName(row catalog.Action) string {
 	if len(row.Resources) == 1 {
 		return row.Resources[0].Name
@@ -117,7 +133,7 @@ func (r *resolver) knownest(rest []Resource) []Resource {
 // ofType resolves one resource type.
 func (r *resolver) ofType(row catalog.Action, t catalog.ResourceType, d *catalog.Detail) []Resource {
 	if e := row.ARNs[t.Name]; e != "" {
-		if got := r.arnExpression(e, t.ARN, t.Name); len(got) > 0 {
+		if got := r.arnExpression(e, t.ARN, t.Name); len(got) > 0 && documented(e, got, t) {
 			return got
 		}
 	}
@@ -132,7 +148,13 @@ func (r *resolver) ofType(row catalog.Action, t catalog.ResourceType, d *catalog
 	if len(out) > 0 {
 		return out
 	}
-	return r.fill(t, row)
+	// Some entries of AWS's reference hold two forms of the ARN.
+	for _, form := range strings.Split(t.ARN, ", ") {
+		one := t
+		one.ARN = form
+		out = append(out, r.fill(one, row)...)
+	}
+	return out
 }
 
 var variable = regexp.MustCompile(`\$\{([A-Za-z0-9_.:\[\]-]+)\}`)

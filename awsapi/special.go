@@ -24,6 +24,8 @@ func (r *resolver) special(row catalog.Action) []Resource {
 		return r.parameter(row)
 	case "lambda":
 		return r.function(row)
+	case "events":
+		return r.rule(row)
 	case "ecs":
 		return r.taskDefinition(row)
 	}
@@ -79,6 +81,14 @@ func (r *resolver) s3(row catalog.Action) []Resource {
 	}
 	if bucket == "" {
 		return nil
+	}
+	if strings.HasPrefix(row.Action, "s3express:") && !strings.HasPrefix(bucket, "arn:") {
+		acct, missing := r.account(), false
+		if acct == "" {
+			acct, missing = "*", true
+			r.wildcard(bucket)
+		}
+		return []Resource{r.resource(p+"s3express:"+r.call.Region+":"+acct+":bucket/"+bucket, "bucket", missing)}
 	}
 	onObject := false
 	for _, t := range row.Resources {
@@ -158,10 +168,11 @@ func (r *resolver) sqs(row catalog.Action) []Resource {
 	}
 	if names := r.values("QueueName"); len(names) > 0 {
 		n, acct := names[0], r.account()
-		if o := r.values("QueueOwnerAWSAccountId"); len(o) == 1 {
+		if o := r.values("QueueOwnerAWSAccountId"); len(o) > 0 {
 			acct = o[0]
 		}
-		if acct == "" {
+		if !isAccount(acct) {
+			r.wildcard(n)
 			return []Resource{{ARN: prefix + "*:" + n, Type: "queue", Partial: true}}
 		}
 		return []Resource{{ARN: prefix + acct + ":" + n, Type: "queue", Account: acct}}
