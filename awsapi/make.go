@@ -65,6 +65,7 @@ func (h *Head) Call(body []byte) (*Call, error) {
 			}
 		}
 	}
+	slices.Sort(c.Classes)
 	if !c.Permissionless {
 		r := &resolver{head: &work, match: m, call: c, labels: work.labels(m)}
 		c.Actions = r.actions(detail)

@@ -10,6 +10,12 @@ import (
 // nicknames are members that AWS calls otherwise than the variable of the ARN
 // they go into.
 var nicknames = map[string]map[string][]string{
+	// A copy reads one snapshot and makes another.
+	"rds": {
+		"SnapshotName":        {"SourceDBSnapshotIdentifier", "TargetDBSnapshotIdentifier"},
+		"ClusterSnapshotName": {"SourceDBClusterSnapshotIdentifier", "TargetDBClusterSnapshotIdentifier"},
+		"DbInstanceName":      {"DBInstanceIdentifier"},
+	},
 	"ec2": {
 		"SecurityGroupId": {"GroupId", "GroupIds", "SecurityGroupIds", "Groups"}, "AllocationId": {"AllocationIds"},
 		"DhcpOptionsId": {"DhcpOptionsIds"}, "NetworkInterfaceId": {"NetworkInterfaceIds"}, "NaclId": {"NetworkAclId"},

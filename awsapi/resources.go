@@ -169,6 +169,7 @@ func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
 	}
 	done := []partial{{}}
 	last := 0
+	var whole []Resource
 	for _, loc := range variable.FindAllStringSubmatchIndex(t.ARN, -1) {
 		lit, name := t.ARN[last:loc[0]], t.ARN[loc[2]:loc[3]]
 		last = loc[1]
@@ -178,14 +179,20 @@ func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
 			if expr == "" {
 				expr = row.GuessedBind[name]
 			}
-			if values = r.expression(expr); len(values) == 0 {
-				values = r.named(name, t, row)
-			}
-			for _, v := range values {
-				// Many name members take a whole ARN.
-				if fitsTemplate(t.ARN, v) {
-					return r.whole(values, t)
+			// The map's ${Prefix}* is a name that AWS completes: behind the request's
+			// text its `*` could not be told from the request's own, so the whole name
+			// counts as unknown.
+			if !strings.HasSuffix(expr, "}*") {
+				if values = r.expression(expr); len(values) == 0 {
+					values = r.named(name, t, row)
 				}
+			}
+			// Many name members take a whole ARN.
+			var err bool
+			if whole, values, err = r.split(values, t); err {
+				return []Resource{{ARN: "*", Type: t.Name, Partial: true}}
+			} else if len(whole) > 0 && len(values) == 0 {
+				return whole
 			}
 			values = asStored(r.call.Service, name, values)
 			// An ARN of another kind is no name: what it stands for is not known.
@@ -213,18 +220,22 @@ func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
 		}
 		out = append(out, r.resource(p.arn+t.ARN[last:], t.Name, p.missing))
 	}
-	return out
+	return append(out, whole...)
 }
 
-func (r *resolver) whole(values []string, t catalog.ResourceType) []Resource {
-	out := make([]Resource, 0, len(values))
+// split takes the values that are whole ARNs of the type apart from the names. A
+// list with an ARN of another kind beside one that fits is odd: it could be read
+// two ways.
+func (r *resolver) split(values []string, t catalog.ResourceType) (whole []Resource, names []string, odd bool) {
 	for _, v := range values {
-		if !fitsTemplate(t.ARN, v) {
-			return []Resource{{ARN: "*", Type: t.Name, Partial: true}}
+		if fitsTemplate(t.ARN, v) {
+			whole = append(whole, r.resource(v, t.Name, false))
+			continue
 		}
-		out = append(out, r.resource(v, t.Name, false))
+		names = append(names, v)
 	}
-	return out
+	foreign := slices.ContainsFunc(names, func(v string) bool { return strings.HasPrefix(v, "arn:") })
+	return whole, names, len(whole) > 0 && foreign
 }
 
 // standard are the variables of every template. Without a target account the

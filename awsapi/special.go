@@ -13,7 +13,9 @@ import (
 func (r *resolver) special(row catalog.Action) []Resource {
 	switch r.call.Service {
 	case "s3":
-		return r.s3(row)
+		if strings.HasPrefix(row.Action, "s3") { // not the role that replication passes
+			return r.s3(row)
+		}
 	case "sqs":
 		return r.sqs(row)
 	case "kms":
