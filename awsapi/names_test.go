@@ -39,6 +39,7 @@ func TestNames(t *testing.T) {
 		"database, upper case":    {form("rds"), "Action=DeleteDBInstance&Version=2014-10-31&DBInstanceIdentifier=PROD", "rds:DeleteDBInstance", []string{"arn:aws:rds:us-east-1:111122223333:db:prod"}},
 		"copy of a snapshot": {form("rds"), "Action=CopyDBSnapshot&Version=2014-10-31&SourceDBSnapshotIdentifier=arn:aws:rds:us-east-1:444455556666:snapshot:theirs&TargetDBSnapshotIdentifier=Mine", "rds:CopyDBSnapshot",
 			[]string{"arn:aws:rds:us-east-1:111122223333:snapshot:mine", "arn:aws:rds:us-east-1:444455556666:snapshot:theirs"}},
+		"role of a replication":   {request("PUT", "b1b.s3.us-east-1.amazonaws.com", "/?replication"), `<ReplicationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Role>arn:aws:iam::111122223333:role/r</Role><Rule><Status>Enabled</Status><Destination><Bucket>arn:aws:s3:::x</Bucket></Destination></Rule></ReplicationConfiguration>`, "iam:PassRole", []string{"arn:aws:iam::111122223333:role/r"}},
 		"secret":                  {post("secretsmanager", "secretsmanager.GetSecretValue", "1.1"), `{"SecretId":"db"}`, "secretsmanager:GetSecretValue", []string{secret + "db-??????"}},
 		"secrets":                 {post("secretsmanager", "secretsmanager.BatchGetSecretValue", "1.1"), `{"SecretIdList":["a","b"]}`, "secretsmanager:GetSecretValue", []string{secret + "a-??????", secret + "b-??????"}},
 		"secrets by filter":       {post("secretsmanager", "secretsmanager.BatchGetSecretValue", "1.1"), `{"Filters":[{"Key":"name","Values":["a"]}]}`, "secretsmanager:GetSecretValue", []string{secret + "*"}},

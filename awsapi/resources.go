@@ -75,6 +75,12 @@ func (r *resolver) resources(row catalog.Action, d *catalog.Detail) []Resource {
 			return got
 		}
 	}
+	if row.Action == "iam:PassRole" {
+		// The map's member may lie elsewhere in this protocol; a role ARN does not hide.
+		if got := r.roles(); len(got) > 0 {
+			return got
+		}
+	}
 	if len(row.Resources) == 0 {
 		return []Resource{{ARN: "*"}}
 	}
