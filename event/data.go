@@ -120,6 +120,8 @@ type Credential struct {
 	RoleARN         string    `json:"roleArn"`
 	RoleSessionName string    `json:"roleSessionName,omitempty"`
 	SessionPolicy   string    `json:"sessionPolicy,omitempty"` // JSON text
+	Scope           string    `json:"scope,omitempty"`         // request, action, service or role
+	PolicyDetail    string    `json:"policyDetail,omitempty"`  // what the session policy left out to fit: full, without-deny, ...
 	AccessKeyID     string    `json:"accessKeyId"`
 	Expires         time.Time `json:"expires,omitzero"`
 }

@@ -116,7 +116,7 @@ func (h *handler) decisionEvent(x *exchange, e *refusal.Error) event.Event {
 func (h *handler) credentialEvent(x *exchange, c *jit.Credential) event.Event {
 	return h.newEvent(&event.Credential{
 		Common: h.common(x), Target: x.target.Name, RoleARN: c.RoleARN(), RoleSessionName: sessionName(c.AssumedRoleARN()),
-		SessionPolicy: c.SessionPolicy(), AccessKeyID: c.AccessKeyID(), Expires: c.Expires,
+		SessionPolicy: c.SessionPolicy(), Scope: string(c.Scope()), PolicyDetail: string(c.Detail()), AccessKeyID: c.AccessKeyID(), Expires: c.Expires,
 	})
 }
 

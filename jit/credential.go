@@ -14,7 +14,7 @@ type Credential struct {
 	accessKeyID   string
 	secretKey     secret.String
 	sessionToken  secret.String
-	sessionPolicy string
+	sessionPolicy Policy
 	roleARN       string
 	assumedARN    string
 	wiped         bool
@@ -24,7 +24,13 @@ type Credential struct {
 func (c *Credential) AccessKeyID() string { return c.accessKeyID }
 
 // SessionPolicy is the inline policy that the credential was made with.
-func (c *Credential) SessionPolicy() string { return c.sessionPolicy }
+func (c *Credential) SessionPolicy() string { return c.sessionPolicy.Text }
+
+// Scope is how far that policy reaches.
+func (c *Credential) Scope() Scope { return c.sessionPolicy.Scope }
+
+// Detail is what that policy had to leave out.
+func (c *Credential) Detail() Detail { return c.sessionPolicy.Detail }
 
 // RoleARN is the role that was assumed.
 func (c *Credential) RoleARN() string { return c.roleARN }

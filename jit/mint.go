@@ -100,6 +100,7 @@ func (m *Minter) Check(ctx context.Context) error {
 type Request struct {
 	Target    Target
 	Call      *awsapi.Call
+	Scope     Scope  // how far the credential may reach; "" is refused
 	SessionID string // ULID
 	RequestID string // ULID
 }
@@ -121,14 +122,14 @@ func (m *Minter) Mint(ctx context.Context, r Request) (*Credential, error) {
 		return nil, refusal.Wrap(refusal.Credentials, err, "target %s has no valid role_arn; the operator must mend it", r.Target.Name)
 	}
 	now := m.now()
-	policy, err := SessionPolicy(r.Call, r.Target, now)
+	policy, err := SessionPolicy(r.Call, r.Target, r.Scope, now)
 	if err != nil {
 		return nil, err
 	}
 	identity := "sp-" + r.SessionID + "-" + r.RequestID
 	in := &sts.AssumeRoleInput{
 		RoleArn: aws.String(r.Target.RoleARN), RoleSessionName: aws.String(identity + "-" + suffix()),
-		SourceIdentity: aws.String(identity), DurationSeconds: aws.Int32(int32(duration / time.Second)), Policy: aws.String(policy),
+		SourceIdentity: aws.String(identity), DurationSeconds: aws.Int32(int32(duration / time.Second)), Policy: aws.String(policy.Text),
 	}
 	if r.Target.ExternalID != "" {
 		in.ExternalId = aws.String(r.Target.ExternalID)
@@ -163,7 +164,7 @@ func (m *Minter) assume(ctx context.Context, in *sts.AssumeRoleInput, region str
 }
 
 // accept checks STS's answer: what came could be stale, or another role's.
-func (m *Minter) accept(out *sts.AssumeRoleOutput, t Target, want role, session, policy string) (*Credential, error) {
+func (m *Minter) accept(out *sts.AssumeRoleOutput, t Target, want role, session string, policy Policy) (*Credential, error) {
 	if out == nil || out.Credentials == nil || out.AssumedRoleUser == nil {
 		return nil, refusal.New(refusal.Unavailable, "STS gave an answer without a credential; nothing was sent to AWS")
 	}

@@ -42,7 +42,7 @@ func baseKey(secret string) aws.CredentialsProvider {
 }
 
 func request() Request {
-	return Request{Target: testTarget, Call: callOn("s3:GetObject", "arn:aws:s3:::acme-dev-reports/2026/q3.csv"), SessionID: sessionID, RequestID: requestID}
+	return Request{Target: testTarget, Call: callOn("s3:GetObject", "arn:aws:s3:::acme-dev-reports/2026/q3.csv"), Scope: ScopeRequest, SessionID: sessionID, RequestID: requestID}
 }
 
 func TestMint(t *testing.T) {

@@ -37,23 +37,20 @@ func perimeterOperator(r awsapi.Resource) string {
 //
 // A `*` is left as it is only where it is ours: the resource "*" of an action
 // without resource types, and, in a Partial resource, a `*` that is a whole
-// segment (between `:` and `/`) or ends the ARN after `-`, and a `-??????` at the
+// segment (between `:`, `/` and `-`), and a `-??????` at the
 // end (Secrets Manager's random suffix). A request can bring such a text itself;
 // policy has then judged the resource by its widest reading already.
 //
 // Characters that STS takes in no policy (outside U+0020 to U+00FF) and bytes
 // that are no UTF-8 become `*`, each run of them one.
 func pattern(r awsapi.Resource) []string {
-	if r.ARN == "*" && r.Type == "" {
+	if r.ARN == "*" && (r.Type == "" || r.Partial) {
 		return []string{"*"}
 	}
 	arn, tail := r.ARN, ""
 	if r.Partial {
-		for _, suffix := range []string{"-??????", "-*"} {
-			if rest, ok := strings.CutSuffix(arn, suffix); ok {
-				arn, tail = rest, suffix
-				break
-			}
+		if rest, ok := strings.CutSuffix(arn, "-??????"); ok {
+			arn, tail = rest, "-??????"
 		}
 	}
 	var out []string
@@ -65,7 +62,7 @@ func pattern(r awsapi.Resource) []string {
 			if len(out) == 0 || out[len(out)-1] != "*" {
 				out = append(out, "*")
 			}
-		case c == '*' && r.Partial && boundary(arn, i-1) && boundary(arn, end) && (end < len(arn) || tail == ""):
+		case c == '*' && r.Partial && boundary(arn, i-1) && boundary(arn, end):
 			out = append(out, "*")
 		case c == '*' || c == '?':
 			out = append(out, "${"+string(c)+"}")
@@ -84,7 +81,7 @@ func pattern(r awsapi.Resource) []string {
 
 // boundary reports whether position i of the ARN is a delimiter or outside it.
 func boundary(arn string, i int) bool {
-	return i < 0 || i >= len(arn) || arn[i] == ':' || arn[i] == '/'
+	return i < 0 || i >= len(arn) || arn[i] == ':' || arn[i] == '/' || arn[i] == '-'
 }
 
 // maxPrefix bounds a coarse resource, in characters.

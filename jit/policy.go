@@ -17,136 +17,182 @@ import (
 // (AssumeRole API reference, Policy).
 const maxPolicy = 2048
 
+// Policy is an inline session policy. The zero value is none.
+type Policy struct {
+	Text   string // minified JSON of at most 2,048 characters
+	Scope  Scope
+	Detail Detail
+}
+
+// Detail says what a session policy left out to fit, see SessionPolicy.
+type Detail string
+
+// The steps, in their order. Full leaves nothing out.
+const (
+	Full                Detail = "full"
+	WithoutResourceDeny Detail = "without-resource-deny"
+	WithoutDeny         Detail = "without-deny"
+	Prefixes            Detail = "prefixes"
+	Types               Detail = "types"
+)
+
 type document struct {
 	Version   string
 	Statement []statement
 }
 
 type statement struct {
-	Effect    string
-	Action    []string                       `json:",omitempty"`
-	NotAction []string                       `json:",omitempty"`
-	Resource  []string                       `json:",omitempty"`
-	Condition map[string]map[string][]string `json:",omitempty"`
+	Effect      string
+	Action      []string                       `json:",omitempty"`
+	NotAction   []string                       `json:",omitempty"`
+	Resource    []string                       `json:",omitempty"`
+	NotResource []string                       `json:",omitempty"`
+	Condition   map[string]map[string][]string `json:",omitempty"`
 }
 
 // actionName has no wildcard: an action that the catalog could not name exactly
 // must not become a policy that allows its neighbours.
 var actionName = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
 
-// SessionPolicy is the inline session policy for one call: minified JSON of at
-// most 2,048 characters.
+// SessionPolicy is the inline session policy for one call in its scope.
 //
 // Every action of the call, dependent ones included, is allowed on its own
-// resources, until now + t.TTL (DateLessThan aws:CurrentTime) and in the target's
-// accounts (aws:ResourceAccount, see perimeterOperator). A last statement denies
-// every other action: a resource policy elsewhere that names our session's ARN is
-// not bound by what a session policy merely does not allow, but is by a Deny.
+// resources (or on what a wider scope says), until now + TTL (DateLessThan
+// aws:CurrentTime) and in the target's accounts (aws:ResourceAccount, see
+// perimeterOperator; exceptions.go has what AWS does differently). Explicit Denies
+// follow, since a resource policy elsewhere that names our session's ARN is not
+// bound by what a session policy merely does not allow: every other action, every
+// other resource, and everything after the deadline. Wide scopes have the Deny of
+// guards, which is never left out.
 //
-// A policy that is too long is made coarser in this order, and refused if that is
+// A policy that is too long leaves out, in this order, and is refused if that is
 // not enough:
-//  1. without the Deny statement (what is allowed stays exact);
-//  2. each statement's resources that share service, account and first path
-//     segment (an S3 bucket, a DynamoDB table) become their longest common prefix
-//     and `*`.
+//  1. the Deny of other resources (WithoutResourceDeny);
+//  2. the Denies of other actions and of the time after the deadline (WithoutDeny).
+//     What is allowed is still exact;
+//  3. resources that share service, account and first path segment (an S3 bucket, a
+//     DynamoDB table) become their longest common prefix and `*` (Prefixes);
+//  4. resources of which the request tells only the type become everything of that
+//     service in that region and account (Types). Never S3's, whose ARNs have
+//     no account.
 //
 // A Permissionless call without actions (sts:GetCallerIdentity) needs nothing
-// allowed, so its policy denies everything.
-func SessionPolicy(call *awsapi.Call, t Target, now time.Time) (string, error) {
+// allowed, so its policy denies everything in any scope.
+func SessionPolicy(call *awsapi.Call, t Target, scope Scope, now time.Time) (Policy, error) {
+	if !scope.Valid() {
+		return Policy{}, refusal.New(refusal.Credentials, "the rule's scope %q is not request, action, service or role, so no credential can be made", string(scope))
+	}
 	accounts, err := t.accounts()
 	if err != nil {
-		return "", refusal.Wrap(refusal.Credentials, err, "target %s is not configured rightly; the operator must mend its role_arn and accounts", t.Name)
+		return Policy{}, refusal.Wrap(refusal.Credentials, err, "target %s is not configured rightly; the operator must mend its role_arn and accounts", t.Name)
 	}
 	ttl, err := t.ttl()
 	if err != nil {
-		return "", refusal.Wrap(refusal.Credentials, err, "target %s has no credential_ttl; the operator must set one", t.Name)
+		return Policy{}, refusal.Wrap(refusal.Credentials, err, "target %s has no credential_ttl; the operator must set one", t.Name)
 	}
 	if call == nil || len(call.Actions) == 0 {
 		if call == nil || !call.Permissionless {
-			return "", refusal.New(refusal.Credentials, "the IAM actions that this call needs are not known, so no credential can be made for it alone")
+			return Policy{}, refusal.New(refusal.Credentials, "the IAM actions that this call needs are not known, so no credential can be made for it alone")
 		}
-		return encode([]statement{{Effect: "Deny", Action: []string{"*"}, Resource: []string{"*"}}})
+		text, err := encode([]statement{{Effect: "Deny", Action: []string{"*"}, Resource: []string{"*"}}})
+		return Policy{Text: text, Scope: scope, Detail: Full}, err
 	}
-	deadline := now.Add(ttl).UTC().Format("2006-01-02T15:04:05Z")
-
-	groups, names, err := grouped(call)
+	w, err := newWriter(call, t, scope, accounts, now.Add(ttl))
 	if err != nil {
-		return "", err
+		return Policy{}, err
 	}
-	deny := statement{Effect: "Deny", NotAction: names, Resource: []string{"*"}}
-	allow := func(coarse bool) []statement {
-		var out []statement
-		for _, g := range groups {
-			resources := g.resources
-			if coarse {
-				resources = coarser(resources)
-			}
-			st := statement{Effect: "Allow", Action: g.actions, Condition: map[string]map[string][]string{
-				"DateLessThan": {"aws:CurrentTime": {deadline}},
-				g.operator:     {"aws:ResourceAccount": accounts},
-			}}
-			for _, r := range resources {
-				st.Resource = append(st.Resource, strings.Join(r, ""))
-			}
-			out = append(out, st)
-		}
-		return out
-	}
-	exact := allow(false)
-	for _, statements := range [][]statement{append(slices.Clone(exact), deny), exact, allow(true)} {
-		text, err := encode(statements)
+	for _, detail := range []Detail{Full, WithoutResourceDeny, WithoutDeny, Prefixes, Types} {
+		text, err := encode(w.statements(detail))
 		if err != nil {
-			return "", err
+			return Policy{}, err
 		}
 		if utf8.RuneCountInString(text) <= maxPolicy {
-			return text, nil
+			return Policy{Text: text, Scope: scope, Detail: detail}, nil
 		}
 	}
-	return "", refusal.New(refusal.Credentials, "this call names too many resources for one STS session policy (%d characters); split it into smaller calls", maxPolicy)
+	return Policy{}, refusal.New(refusal.Credentials, "this call names too many resources for one STS session policy (%d characters); split it into smaller calls", maxPolicy)
 }
 
-// group is the actions that share one list of resources and one operator.
-type group struct {
-	actions   []string
-	resources [][]string // patterns, in the pieces that coarser may cut between
-	operator  string
+// writer has what the statements of one policy are made from.
+type writer struct {
+	allows   []allow
+	guards   []string
+	scope    Scope
+	deadline string
 }
 
-func grouped(call *awsapi.Call) ([]*group, []string, error) {
-	var groups []*group
-	var names []string
+func newWriter(call *awsapi.Call, t Target, scope Scope, accounts []string, deadline time.Time) (*writer, error) {
+	if e := unscoped(call, scope); e != nil {
+		return nil, e
+	}
+	role, err := t.role()
+	if err != nil {
+		return nil, err
+	}
+	p := perimeter{accounts: accounts}
+	exact, err := grouped(call, p, role)
+	if err != nil {
+		return nil, err
+	}
+	var own []string
 	for _, a := range call.Actions {
-		if !actionName.MatchString(a.Name) {
-			return nil, nil, refusal.New(refusal.Credentials, "the IAM action of this call is not known exactly, so no credential can be made for it alone")
-		}
-		if len(a.Resources) == 0 {
-			return nil, nil, refusal.New(refusal.Credentials, "the resources of %s are not known, so no credential can be made for it alone", a.Name)
-		}
-		if !slices.Contains(names, a.Name) {
-			names = append(names, a.Name)
-		}
-		byOperator := map[string][][]string{}
-		for _, r := range a.Resources {
-			p, op := pattern(r), perimeterOperator(r)
-			if !slices.ContainsFunc(byOperator[op], func(q []string) bool { return slices.Equal(p, q) }) {
-				byOperator[op] = append(byOperator[op], p)
-			}
-		}
-		for _, op := range []string{strict, ifExists} {
-			if len(byOperator[op]) == 0 {
-				continue
-			}
-			same := func(g *group) bool {
-				return g.operator == op && slices.EqualFunc(g.resources, byOperator[op], slices.Equal[[]string])
-			}
-			if i := slices.IndexFunc(groups, same); i < 0 {
-				groups = append(groups, &group{actions: []string{a.Name}, resources: byOperator[op], operator: op})
-			} else if !slices.Contains(groups[i].actions, a.Name) {
-				groups[i].actions = append(groups[i].actions, a.Name)
-			}
+		if !a.Dependent && !slices.Contains(own, a.Name) {
+			own = append(own, a.Name)
 		}
 	}
-	return groups, names, nil
+	if len(own) == 0 {
+		return nil, refusal.New(refusal.Credentials, "the IAM action of this call is not known exactly, so no credential can be made for it alone")
+	}
+	guards, refused := guarded(scope, own)
+	if refused != nil {
+		return nil, refused
+	}
+	if kms, ok := kmsAllow(call, own, role, accounts); ok {
+		exact = append(exact, kms)
+	}
+	return &writer{allows: widened(scope, own, exact, p), guards: guards, scope: scope, deadline: deadline.UTC().Format("2006-01-02T15:04:05Z")}, nil
+}
+
+func (w *writer) statements(detail Detail) []statement {
+	allows := slices.Clone(w.allows)
+	for i := range allows {
+		if detail == Types {
+			allows[i].resources = byAccount(allows[i])
+		}
+		if detail == Types || detail == Prefixes {
+			allows[i].resources = coarser(allows[i].resources)
+		}
+	}
+	if detail == Types {
+		allows = merged(allows)
+	}
+	var out []statement
+	var actions, resources []string
+	for _, a := range allows {
+		st := statement{Effect: "Allow", Action: a.actions, NotAction: a.notActions, Resource: patternTexts(a.resources),
+			Condition: map[string]map[string][]string{"DateLessThan": {"aws:CurrentTime": {w.deadline}}}}
+		for operator, keys := range a.condition {
+			st.Condition[operator] = keys
+		}
+		out = append(out, st)
+		actions, resources = append(actions, a.actions...), append(resources, st.Resource...)
+	}
+	if len(w.guards) > 0 {
+		out = append(out, statement{Effect: "Deny", Action: w.guards, Resource: []string{"*"}})
+	}
+	if detail != Full && detail != WithoutResourceDeny {
+		return out
+	}
+	if w.scope != ScopeRole {
+		slices.Sort(actions)
+		out = append(out, statement{Effect: "Deny", NotAction: slices.Compact(actions), Resource: []string{"*"}})
+	}
+	slices.Sort(resources)
+	if resources = slices.Compact(resources); detail == Full && !slices.Contains(resources, "*") {
+		out = append(out, statement{Effect: "Deny", Action: []string{"*"}, NotResource: resources})
+	}
+	return append(out, statement{Effect: "Deny", Action: []string{"*"}, Resource: []string{"*"},
+		Condition: map[string]map[string][]string{"DateGreaterThanEquals": {"aws:CurrentTime": {w.deadline}}}})
 }
 
 func encode(statements []statement) (string, error) {

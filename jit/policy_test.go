@@ -33,10 +33,11 @@ func callOn(action string, arns ...string) *awsapi.Call {
 
 func parsed(t *testing.T, c *awsapi.Call) (*awstest.Policy, string) {
 	t.Helper()
-	text, err := SessionPolicy(c, testTarget, testNow)
+	made, err := SessionPolicy(c, testTarget, ScopeRequest, testNow)
 	if err != nil {
 		t.Fatal(err)
 	}
+	text := made.Text
 	if utf8.RuneCountInString(text) > maxPolicy {
 		t.Fatalf("%d characters", utf8.RuneCountInString(text))
 	}
@@ -133,7 +134,7 @@ func TestSessionPolicyTooLongGetsCoarserNeverBroaderThanTheBucket(t *testing.T) 
 	for i := range arns {
 		arns[i] = fmt.Sprintf("arn:aws:s3:::some-bucket-with-a-name-%d/x", i)
 	}
-	if _, err := SessionPolicy(callOn("s3:GetObject", arns...), testTarget, testNow); refusal.Of(err).Reason != refusal.Credentials {
+	if _, err := SessionPolicy(callOn("s3:GetObject", arns...), testTarget, ScopeRequest, testNow); refusal.Of(err).Reason != refusal.Credentials {
 		t.Errorf("200 buckets: %v", err)
 	}
 }
@@ -143,11 +144,11 @@ func TestSessionPolicyRefuses(t *testing.T) {
 		"nil": nil, "no actions": {}, "wildcard action": callOn("s3:*", "*"), "no resources": callOn("s3:GetObject"),
 	} {
 		var e *refusal.Error
-		if text, err := SessionPolicy(c, testTarget, testNow); !errors.As(err, &e) || text != "" {
+		if text, err := SessionPolicy(c, testTarget, ScopeRequest, testNow); !errors.As(err, &e) || text.Text != "" {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
-	if _, err := SessionPolicy(callOn("s3:GetObject", "arn:aws:s3:::b/k"), Target{}, testNow); err == nil {
+	if _, err := SessionPolicy(callOn("s3:GetObject", "arn:aws:s3:::b/k"), Target{}, ScopeRequest, testNow); err == nil {
 		t.Error("the zero target got a policy")
 	}
 	p, _ := parsed(t, &awsapi.Call{Permissionless: true})

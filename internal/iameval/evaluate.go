@@ -66,14 +66,8 @@ func Session(role, session *Policy, resourcePolicyNamesSession bool, r Request) 
 }
 
 func (s statement) applies(r Request, context map[string][]string) bool {
-	action := func(p string) bool { // no variables in Action; case does not matter
-		tokens, ok := expand(strings.ToLower(p), nil, true)
-		return ok && matches(tokens, strings.ToLower(r.Action))
-	}
-	resource := func(p string) bool {
-		tokens, ok := expand(p, context, true)
-		return ok && matches(tokens, r.Resource)
-	}
+	action := func(g glob) bool { return g.matches(strings.ToLower(r.Action), nil) } // "not case sensitive"
+	resource := func(g glob) bool { return g.matches(r.Resource, context) }
 	switch {
 	case len(s.actions) > 0 && !slices.ContainsFunc(s.actions, action),
 		len(s.notActions) > 0 && slices.ContainsFunc(s.notActions, action),

@@ -1,6 +1,9 @@
 package iameval
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // token is one character of a pattern: a literal, or one of the two wildcards.
 type token struct {
@@ -62,6 +65,14 @@ func variable(name string, context map[string][]string) (string, bool) {
 // `:` and `/`; `?` is exactly one.
 func matches(pattern []token, text string) bool {
 	// reach[i] is true where the pattern so far can end before rune i of text.
+	// Most patterns differ from most texts in their first literal characters.
+	for len(pattern) > 0 && pattern[0].wildcard == 0 {
+		c, size := utf8.DecodeRuneInString(text)
+		if size == 0 || c != pattern[0].char {
+			return false
+		}
+		pattern, text = pattern[1:], text[size:]
+	}
 	runes := []rune(text)
 	reach := make([]bool, len(runes)+1)
 	reach[0] = true
@@ -79,6 +90,39 @@ func matches(pattern []token, text string) bool {
 		reach[0] = false
 	}
 	return reach[len(runes)]
+}
+
+// glob is a pattern of an Action or Resource element.
+type glob struct {
+	text   string
+	tokens []token // where it has no variable but the three escapes
+	fixed  bool
+}
+
+func globs(patterns []string) []glob {
+	var out []glob
+	for _, p := range patterns {
+		tokens, ok := expand(p, nil, true)
+		out = append(out, glob{p, tokens, ok && !strings.Contains(p, "'")})
+	}
+	return out
+}
+
+// actionGlobs: no variables in Action, and case does not matter.
+func actionGlobs(patterns []string) []glob {
+	var out []glob
+	for _, p := range patterns {
+		out = append(out, globs([]string{strings.ToLower(p)})...)
+	}
+	return out
+}
+
+func (g glob) matches(text string, context map[string][]string) bool {
+	tokens, ok := g.tokens, true
+	if !g.fixed {
+		tokens, ok = expand(g.text, context, true)
+	}
+	return ok && matches(tokens, text)
 }
 
 // Match reports whether text fits a pattern of a Resource element in a request

@@ -14,8 +14,8 @@ type Policy struct{ statements []statement }
 
 type statement struct {
 	deny                    bool
-	actions, notActions     []string
-	resources, notResources []string
+	actions, notActions     []glob
+	resources, notResources []glob
 	conditions              []condition
 }
 
@@ -76,7 +76,8 @@ func Parse(text string) (*Policy, error) {
 }
 
 func (raw rawStatement) parse() (statement, error) {
-	s := statement{deny: raw.Effect == "Deny", actions: raw.Action, notActions: raw.NotAction, resources: raw.Resource, notResources: raw.NotResource}
+	s := statement{deny: raw.Effect == "Deny", actions: actionGlobs(raw.Action), notActions: actionGlobs(raw.NotAction),
+		resources: globs(raw.Resource), notResources: globs(raw.NotResource)}
 	switch {
 	case raw.Effect != "Allow" && raw.Effect != "Deny":
 		return s, fmt.Errorf("effect %q", raw.Effect)
