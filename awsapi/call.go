@@ -53,9 +53,10 @@ type Call struct {
 	StreamingOutput   bool
 	EventStreamOutput bool
 
-	canonical Canonical
-	detail    *catalog.Detail
-	params    map[string]any
+	canonical    Canonical
+	ownerHeaders []string // see WithBucketOwner
+	detail       *catalog.Detail
+	params       map[string]any
 }
 
 // Params are the input members by their model names, as JSON-like values; bodies

@@ -52,7 +52,7 @@ func (h *Head) Call(body []byte) (*Call, error) {
 		SigningName: m.signingName(), SigningRegion: work.signingRegion(m),
 		Operation: m.op.Name, Protocol: protocol, Permissionless: m.op.Permissionless || len(detail.IAM) == 0 && m.op.AuthType == "none",
 		Classes: classesOf(m.svc.ID, m.op.Name), params: params,
-		StreamingOutput: m.op.StreamingOutput, EventStreamOutput: m.op.EventStreamOutput, detail: detail,
+		StreamingOutput: m.op.StreamingOutput, EventStreamOutput: m.op.EventStreamOutput, detail: detail, ownerHeaders: ownerHeaders(m),
 	}
 	for _, t := range matches[1:] {
 		name := t.svc.ID + ":" + t.op.Name

@@ -60,7 +60,7 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 		return nil, h.notDurable(err)
 	}
 
-	canonical := p.call.Canonical().Without(p.plan.DropForMask()...)
+	canonical := owned(p.call, x.target).Without(p.plan.DropForMask()...)
 	var body io.Reader // nil: the judged body
 	if canonical.Streams() {
 		p.body = newDigesting(x.r.Body)

@@ -66,7 +66,18 @@ func perimeter(c *awsapi.Call, t Target) error {
 			}
 		}
 	}
-	return nil
+	return c.CheckBucketOwner(t.Accounts)
+}
+
+// owned is what is signed: the judged request, with the target's account as the
+// expected owner of S3 buckets where it has exactly one. With several accounts the
+// session policy's aws:ResourceAccount is the only wall.
+func owned(c *awsapi.Call, t Target) awsapi.Canonical {
+	if len(t.Accounts) != 1 {
+		return c.Canonical()
+	}
+	canonical, _ := c.WithBucketOwner(t.Accounts[0])
+	return canonical
 }
 
 // isAccountID is false for "", "*" and the owners that AWS itself has in ARNs
