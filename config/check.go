@@ -3,7 +3,10 @@ package config
 import (
 	"crypto/x509"
 	"errors"
+	"maps"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/internal/strictyaml"
 )
@@ -71,5 +74,19 @@ func (c *Config) Warnings() []strictyaml.Problem {
 	if !c.Mask.AWSSensitive {
 		out = append(out, c.doc.Problem("mask.aws_sensitive", "agents see secrets in AWS's answers, except where a rule masks them"))
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Targets)) {
+		if t := c.Targets[name]; t.Credentials == WebIdentity {
+			out = append(out, c.doc.Problem("targets."+name+".credentials", "agents' own tokens go to STS: %s", c.webIdentityNeeds(t)))
+		}
+	}
 	return out
+}
+
+// webIdentityNeeds says what must be there in AWS for web-identity to work.
+func (c *Config) webIdentityNeeds(t *Target) string {
+	var issuers []string
+	for _, i := range c.Identity.Issuers {
+		issuers = append(issuers, i.Issuer+" (client id "+i.Audience+")")
+	}
+	return "account " + t.Account() + " must have an IAM OIDC provider for " + strings.Join(issuers, " or ") + ", and " + t.RoleARN + " must trust it for sts:AssumeRoleWithWebIdentity, by aud and sub"
 }

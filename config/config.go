@@ -99,6 +99,11 @@ type Target struct {
 	RoleARN string `yaml:"role_arn"`
 	// ExternalID is sent with AssumeRole, where the role's trust policy asks for it.
 	ExternalID string `yaml:"external_id"`
+	// Credentials says how: assume-role (default; the gateway's own AWS identity
+	// assumes the role) or web-identity (the agent's own token goes to STS, and the
+	// gateway needs no AWS identity; the token's issuer must be an IAM OIDC provider
+	// that the role trusts).
+	Credentials string `yaml:"credentials"`
 	// Regions that may be used. Empty: any region of the role's partition.
 	Regions []string `yaml:"regions"`
 	// Accounts (12 digits, in quotes) whose resources may be reached. Default: the
@@ -111,6 +116,12 @@ type Target struct {
 	// single target is it anyway.
 	Default bool `yaml:"default"`
 }
+
+// The values of Target.Credentials.
+const (
+	AssumeRole  = "assume-role"
+	WebIdentity = "web-identity"
+)
 
 // Policy is where the rules are.
 type Policy struct {

@@ -23,7 +23,7 @@ func defaults() *Config {
 }
 
 // SetDefaults implements strictyaml.Defaulter.
-func (t *Target) SetDefaults() { t.CredentialTTL = time.Minute }
+func (t *Target) SetDefaults() { t.CredentialTTL, t.Credentials = time.Minute, AssumeRole }
 
 // SetDefaults implements strictyaml.Defaulter.
 func (i *Issuer) SetDefaults() {

@@ -232,6 +232,18 @@ func (c *Config) validateTarget(at string, t *Target) {
 	if t.ExternalID != "" && !externalID.MatchString(t.ExternalID) {
 		c.doc.Errorf(at+".external_id", "an external id is 2 to 1000 letters, digits and _+=,.@:/-")
 	}
+	switch t.Credentials {
+	case AssumeRole:
+	case WebIdentity:
+		if t.ExternalID != "" {
+			c.doc.Errorf(at+".external_id", "STS takes no external id with a web identity; leave it out, and limit the role's trust policy by the token's claims")
+		}
+		if len(c.Identity.Issuers) == 0 {
+			c.doc.Errorf(at+".credentials", "web-identity needs an issuer in identity.issuers; AWS cannot fetch the keys of the built-in one")
+		}
+	default:
+		c.doc.Errorf(at+".credentials", "%q is neither assume-role nor web-identity", t.Credentials)
+	}
 	for i, r := range t.Regions {
 		key := fmt.Sprintf("%s.regions[%d]", at, i)
 		if !anyRegion.MatchString(r) {

@@ -47,6 +47,8 @@ type rigOptions struct {
 	endpoint    string // in place of the simulated AWS
 	externalBus bool   // NATS outside of the gateway, so that it can be stopped
 	plainHTTP   bool
+	webIdentity *awstest.OIDCProvider // trusted by AWS; issuer and root are filled in
+	noBase      bool                  // the gateway has no AWS identity of its own
 }
 
 const audience = "sallyport"
@@ -84,12 +86,15 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: &clock{}, log: &logBuffer{}}
 	var err error
-	r.aws, err = awstest.Start(awstest.Config{PlainHTTP: o.plainHTTP})
-	must(t, err)
-	t.Cleanup(func() { _ = r.aws.Close() })
 	r.idp, err = oidctest.New()
 	must(t, err)
 	t.Cleanup(r.idp.Close)
+	if o.webIdentity != nil {
+		o.webIdentity.Issuer, o.webIdentity.RootPEM = or(o.webIdentity.Issuer, r.idp.URL), r.idp.RootPEM()
+	}
+	r.aws, err = awstest.Start(awstest.Config{PlainHTTP: o.plainHTTP, OIDC: o.webIdentity})
+	must(t, err)
+	t.Cleanup(func() { _ = r.aws.Close() })
 
 	dir := t.TempDir()
 	r.state = filepath.Join(dir, "state")
@@ -120,10 +125,13 @@ admin: {listen: ""}
 	if o.externalBus {
 		roles = []server.Role{server.RoleGateway} // the recorder has other creds
 	}
+	base := &server.BaseKey{ID: awstest.BaseKeyID, Secret: secret.New(awstest.BaseSecret)}
+	if o.noBase {
+		base = &server.BaseKey{} // never signs: an empty key is an error of the SDK's
+	}
 	r.srv, err = server.Start(t.Context(), server.Options{
-		Config: c, Roles: roles, Now: r.clock.now,
-		Log:  slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Base: &server.BaseKey{ID: awstest.BaseKeyID, Secret: secret.New(awstest.BaseSecret)},
+		Config: c, Roles: roles, Now: r.clock.now, Base: base,
+		Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(t, err)
 	t.Cleanup(func() { r.close() })

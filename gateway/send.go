@@ -50,7 +50,7 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 	p.sent = true
 	x.stage = "credential"
 	cred, err := h.Minter.Mint(ctx, jit.Request{ // 8
-		Target: x.target.Target, Call: p.call, Scope: jit.ScopeRequest, SessionID: x.session.ID, RequestID: x.id,
+		Target: x.target.Target, Call: p.call, Scope: jit.ScopeRequest, SessionID: x.session.ID, RequestID: x.id, WebIdentityToken: x.webIdentityToken(),
 	})
 	if err != nil {
 		return nil, err

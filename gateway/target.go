@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -78,6 +79,15 @@ func owned(c *awsapi.Call, t Target) awsapi.Canonical {
 	}
 	canonical, _ := c.WithBucketOwner(t.Accounts[0])
 	return canonical
+}
+
+// webIdentityToken is the caller's token where the target takes it to STS, and
+// nothing elsewhere.
+func (x *exchange) webIdentityToken() secret.String {
+	if x.caller == nil || x.caller.principal == nil || !x.target.WebIdentity {
+		return secret.String{}
+	}
+	return x.caller.principal.Token
 }
 
 // isAccountID is false for "", "*" and the owners that AWS itself has in ARNs

@@ -1,6 +1,7 @@
 // Package identity says who is calling. It takes the OIDC token that came with a
 // CONNECT (ParseProxyAuthorization), proves it against the configured issuers
-// (Verifier) and gives a Principal; later stages never see the token. It keeps
+// (Verifier) and gives a Principal; later stages never see the token, but for
+// targets with web identity, whose STS call is made with it. It keeps
 // the sessions of those principals (Sessions) and holds the built-in issuer for
 // trials on one machine (Trial).
 //
@@ -19,6 +20,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -46,11 +48,14 @@ type Principal struct {
 	TokenID       string    // jti, or "sha256:" and 32 hex digits of the token's digest where there is none
 	IssuedAt      time.Time // iat
 	Expires       time.Time // the earlier of exp and iat + MaxTokenAge; Leeway comes on top
+	// Token is the verified token itself, for AssumeRoleWithWebIdentity and nothing else.
+	Token secret.String
 }
 
-func (p *Principal) clone() *Principal {
+// with is a copy that holds token; the cache of proven tokens keeps none.
+func (p *Principal) with(token secret.String) *Principal {
 	c := *p
-	c.Groups = slices.Clone(p.Groups)
+	c.Groups, c.Token = slices.Clone(p.Groups), token
 	return &c
 }
 

@@ -103,7 +103,7 @@ func (v *Verifier) Verify(ctx context.Context, raw secret.String) (*Principal, e
 	digest := sha256.Sum256([]byte(text))
 	if c, hit := v.cache.Get(digest); hit {
 		if now.Before(c.until) {
-			return c.principal.clone(), nil
+			return c.principal.with(raw), nil
 		}
 		v.cache.Remove(digest)
 	}
@@ -116,7 +116,7 @@ func (v *Verifier) Verify(ctx context.Context, raw secret.String) (*Principal, e
 	}
 	until = earliest(until, p.Expires.Add(Leeway), now.Add(keysFresh))
 	v.cache.Add(digest, cached{principal: p, until: until})
-	return p.clone(), nil
+	return p.with(raw), nil
 }
 
 func (v *Verifier) verify(ctx context.Context, text string) (*Principal, time.Time, error) {

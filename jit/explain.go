@@ -40,6 +40,9 @@ var mend = map[string]string{
 	"ValidationError":         "STS did not take the request; check the target's role_arn and external_id",
 }
 
+// bareCode is the error code without Exception, with which some come.
+func bareCode(api smithy.APIError) string { return strings.TrimSuffix(api.ErrorCode(), "Exception") }
+
 // explain turns an error of AssumeRole into a refusal. The SDK's text, which
 // names the gateway's own identity, goes to the log and not to the agent.
 func explain(err error, t Target, region string) *refusal.Error {
@@ -55,10 +58,7 @@ func explain(err error, t Target, region string) *refusal.Error {
 		return refusal.Wrap(refusal.Unavailable, err, "STS in %s has a fault of its own (HTTP %d); nothing was sent to AWS, try again later", region, resp.HTTPStatusCode())
 	}
 	code := api.ErrorCode()
-	how, ok := mend[code]
-	if !ok {
-		how, ok = mend[strings.TrimSuffix(code, "Exception")]
-	}
+	how, ok := mend[bareCode(api)]
 	if !ok {
 		return refusal.Wrap(refusal.Credentials, err, "STS refused the credential for role %s; the operator finds its reason in the gateway's log", t.RoleARN)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/internal/secret"
@@ -103,11 +104,14 @@ type Request struct {
 	Scope     Scope  // how far the credential may reach; "" is refused
 	SessionID string // ULID
 	RequestID string // ULID
+	// WebIdentityToken is the agent's verified token. It is used only where the
+	// target has WebIdentity, which refuses without it.
+	WebIdentityToken secret.String
 }
 
 var ulid = regexp.MustCompile(`^[0-9A-Za-z]{26}$`)
 
-// Mint calls AssumeRole for one call and checks what comes back. A throttled call
+// Mint calls AssumeRole or AssumeRoleWithWebIdentity for one call and checks what comes back. A throttled call
 // is tried once more within the timeout; nothing else is. Errors are
 // *refusal.Error.
 func (m *Minter) Mint(ctx context.Context, r Request) (*Credential, error) {
@@ -125,6 +129,9 @@ func (m *Minter) Mint(ctx context.Context, r Request) (*Credential, error) {
 	policy, err := SessionPolicy(r.Call, r.Target, r.Scope, now)
 	if err != nil {
 		return nil, err
+	}
+	if r.Target.WebIdentity {
+		return m.mintWebIdentity(ctx, r, want, policy)
 	}
 	identity := "sp-" + r.SessionID + "-" + r.RequestID
 	in := &sts.AssumeRoleInput{
@@ -147,7 +154,10 @@ func (m *Minter) Mint(ctx context.Context, r Request) (*Credential, error) {
 	if err != nil {
 		return nil, explain(err, r.Target, region)
 	}
-	return m.accept(out, r.Target, want, *in.RoleSessionName, policy)
+	if out == nil {
+		out = &sts.AssumeRoleOutput{}
+	}
+	return m.accept(out.Credentials, out.AssumedRoleUser, r.Target, want, *in.RoleSessionName, policy)
 }
 
 func (m *Minter) assume(ctx context.Context, in *sts.AssumeRoleInput, region string) (*sts.AssumeRoleOutput, error) {
@@ -164,17 +174,16 @@ func (m *Minter) assume(ctx context.Context, in *sts.AssumeRoleInput, region str
 }
 
 // accept checks STS's answer: what came could be stale, or another role's.
-func (m *Minter) accept(out *sts.AssumeRoleOutput, t Target, want role, session string, policy Policy) (*Credential, error) {
-	if out == nil || out.Credentials == nil || out.AssumedRoleUser == nil {
+func (m *Minter) accept(c *types.Credentials, user *types.AssumedRoleUser, t Target, want role, session string, policy Policy) (*Credential, error) {
+	if c == nil || user == nil {
 		return nil, refusal.New(refusal.Unavailable, "STS gave an answer without a credential; nothing was sent to AWS")
 	}
-	c := out.Credentials
 	if aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || aws.ToString(c.SessionToken) == "" || c.Expiration == nil {
 		return nil, refusal.New(refusal.Unavailable, "STS gave an incomplete credential; nothing was sent to AWS")
 	}
 	cred := &Credential{
 		Expires: *c.Expiration, accessKeyID: *c.AccessKeyId, secretKey: secret.New(*c.SecretAccessKey), sessionToken: secret.New(*c.SessionToken),
-		sessionPolicy: policy, roleARN: t.RoleARN, assumedARN: aws.ToString(out.AssumedRoleUser.Arn),
+		sessionPolicy: policy, roleARN: t.RoleARN, assumedARN: aws.ToString(user.Arn),
 	}
 	expected := fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/%s", want.partition, want.account, want.name, session)
 	if cred.assumedARN != expected {

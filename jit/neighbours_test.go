@@ -19,8 +19,11 @@ import (
 func answerable(a awsapi.Action, r awsapi.Resource) bool {
 	f := strings.SplitN(r.ARN, ":", 6)
 	account := len(f) < 6 || f[4] == "" || f[4] == "*" || f[4] == "aws" || accountID.MatchString(f[4])
+	if a.Name == "iam:CreateServiceLinkedRole" && r.ARN == "*" || a.Name == "iam:PassRole" && len(f) == 6 && f[4] == "*" && !r.Partial {
+		return false // see TestServiceExceptions; a template with a star in place of the account
+	}
 	return account && !strings.Contains(r.ARN, ", arn:") && !strings.Contains(r.ARN, ":package-group/") &&
-		(!a.Dependent || a.Name == "iam:CreateServiceLinkedRole" || nameable(r))
+		(!a.Dependent || nameable(r))
 }
 
 // For every operation in the sample: its session policy allows each of its actions
@@ -51,7 +54,7 @@ func TestEveryOperationIsAllowedAndNoNeighbour(t *testing.T) {
 		target := targetOf(call)
 		made, err := SessionPolicy(call, target, ScopeRequest, testNow)
 		if err != nil {
-			if tooLarge[operation] == "" && actsAsCaller[call.Service][call.Operation] == "" {
+			if !tooLarge[operation] && actsAsCaller[call.Service][call.Operation] == "" {
 				t.Errorf("%s: %v", operation, err)
 			}
 			return
@@ -90,9 +93,11 @@ func TestEveryOperationIsAllowedAndNoNeighbour(t *testing.T) {
 }
 
 // tooLarge are the operations whose policy fits no session policy even at the
-// coarsest, with what makes them so.
-var tooLarge = map[string]string{
-	"drs:StartRecovery": "", "mgn:StartCutover": "", "mgn:StartTest": "", "m2:CreateEnvironment": "",
+// coarsest:
+// dozens of dependent actions of EC2, each on resources of its own.
+var tooLarge = map[string]bool{
+	"drs:StartRecovery": true, "mgn:StartCutover": true, "mgn:StartTest": true, "m2:CreateEnvironment": true,
+	"memorydb:CreateCluster": true, "resiliencehub:StartAppAssessment": true,
 }
 
 // targetOf is a target whose perimeter has the accounts that the call names: the
@@ -117,9 +122,6 @@ func questionOf(action string, r awsapi.Resource) iameval.Request {
 	arn := r.ARN
 	if r.Partial && arn != "*" {
 		arn = strings.ReplaceAll(strings.ReplaceAll(arn, "*", "some-1"), "-??????", "-Ab3dE6")
-	}
-	if action == "iam:CreateServiceLinkedRole" && arn == "*" {
-		arn = "arn:aws:iam::" + awstest.Account + ":role/aws-service-role/x.amazonaws.com/AWSServiceRoleForX"
 	}
 	q := iameval.Request{Action: action, Resource: arn, Now: testNow, Context: map[string][]string{}}
 	f := strings.SplitN(arn, ":", 6)

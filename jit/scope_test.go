@@ -169,6 +169,14 @@ func TestServiceExceptions(t *testing.T) {
 			t.Errorf("a role passed to %s: %t", service, got)
 		}
 	}
+	call = callOn("appsync:CreateGraphqlApi", "*")
+	call.Actions = append(call.Actions, awsapi.Action{Name: "iam:CreateServiceLinkedRole", Dependent: true, Resources: []awsapi.Resource{{ARN: "*", Type: "role"}}})
+	p, _ = scoped(t, call, ScopeRequest)
+	for arn, want := range map[string]bool{"arn:aws:iam::" + awstest.Account + ":role/aws-service-role/x.amazonaws.com/X": true, role.ARN: false} {
+		if got := p.Evaluate(ask("iam:CreateServiceLinkedRole", arn, awstest.Account, 0)) == iameval.Allowed; got != want {
+			t.Errorf("a service-linked role at %s: %t", arn, got)
+		}
+	}
 	if _, err := SessionPolicy(callOn("sqs:SendMessage", "*", "not-an-arn"), testTarget, ScopeRequest, testNow); err == nil {
 		t.Error("a resource that is no ARN is taken")
 	}

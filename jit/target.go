@@ -12,10 +12,14 @@ import (
 type Target struct {
 	Name       string
 	RoleARN    string
-	ExternalID string        // "" sends none
-	Accounts   []string      // accounts whose resources may be reached; empty: the role's own
-	Regions    []string      // the first one's STS is asked for calls without a region
-	TTL        time.Duration // how long the session policy allows anything; whole seconds, must be positive
+	ExternalID string   // "" sends none
+	Accounts   []string // accounts whose resources may be reached; empty: the role's own
+	Regions    []string // the first one's STS is asked for calls without a region
+	// WebIdentity: STS gets the agent's own token (AssumeRoleWithWebIdentity), and the
+	// gateway needs no identity of its own. The token's issuer must be an IAM OIDC
+	// provider that the role trusts.
+	WebIdentity bool
+	TTL         time.Duration // how long the session policy allows anything; whole seconds, must be positive
 }
 
 // role is a role ARN in parts.

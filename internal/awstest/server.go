@@ -33,6 +33,7 @@ type Config struct {
 	Listen     string           // "" means 127.0.0.1:0
 	PlainHTTP  bool             // no TLS
 	ExternalID string           // what AssumeRole must bring; "" wants none
+	OIDC       *OIDCProvider    // trusted by AssumeRoleWithWebIdentity; nil trusts none
 	Now        func() time.Time // nil means time.Now
 	BodyCap    int              // bytes kept of each body; 0 means 1 MiB
 }
@@ -288,6 +289,16 @@ type exchange struct {
 
 // serve answers; true means the connection is to be broken instead.
 func (x *exchange) serve() bool {
+	if x.webIdentity() {
+		err := x.sts()
+		if errors.Is(err, http.ErrAbortHandler) {
+			return true
+		}
+		if err != nil {
+			x.fail(err)
+		}
+		return false
+	}
 	key, sc, err := x.verify(x.rec, x.body)
 	x.service = sc.service
 	if err == nil {

@@ -38,6 +38,8 @@ func (x *exchange) sts() error {
 		}{GetCallerIdentityResult: struct{ Arn, UserId, Account string }{x.key.ARN, x.key.ID, x.key.Account}, ResponseMetadataRequestID: "simulated"})
 	case "AssumeRole":
 		return x.assumeRole(form)
+	case "AssumeRoleWithWebIdentity":
+		return x.assumeRoleWithWebIdentity(form)
 	}
 	return fault(http.StatusBadRequest, "InvalidAction", "the simulated STS has no "+form.Get("Action"))
 }
@@ -61,6 +63,11 @@ func (x *exchange) assumeRole(form url.Values) error {
 	if err := limits(form); err != nil {
 		return err
 	}
+	return x.issue(form, m)
+}
+
+// issue makes the credential of the role that m is the match of, and answers.
+func (x *exchange) issue(form url.Values, m []string) error {
 	var policy *Policy
 	if text := form.Get("Policy"); text != "" {
 		var err error
@@ -94,6 +101,13 @@ func (x *exchange) assumeRole(form url.Values) error {
 		r.Credentials.SecretAccessKey, r.Credentials.SessionToken = "", ""
 	}
 	r.AssumedRoleUser.Arn, r.AssumedRoleUser.AssumedRoleId = k.ARN, "AROASIMULATED:"+form.Get("RoleSessionName")
+	if form.Get("Action") == "AssumeRoleWithWebIdentity" {
+		return x.xml(http.StatusOK, struct {
+			XMLName   xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleWithWebIdentityResponse"`
+			Result    result   `xml:"AssumeRoleWithWebIdentityResult"`
+			RequestID string   `xml:"ResponseMetadata>RequestId"`
+		}{Result: r, RequestID: "simulated"})
+	}
 	return x.xml(http.StatusOK, struct {
 		XMLName          xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleResponse"`
 		AssumeRoleResult result

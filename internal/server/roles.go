@@ -239,7 +239,7 @@ func targets(c *config.Config) map[string]gateway.Target {
 	out := make(map[string]gateway.Target, len(c.Targets))
 	for name, t := range c.Targets {
 		out[name] = gateway.Target{
-			Target:  jit.Target{Name: name, RoleARN: t.RoleARN, ExternalID: t.ExternalID, Accounts: t.Accounts, Regions: t.Regions, TTL: t.CredentialTTL},
+			Target:  jit.Target{Name: name, RoleARN: t.RoleARN, ExternalID: t.ExternalID, Accounts: t.Accounts, Regions: t.Regions, WebIdentity: t.Credentials == config.WebIdentity, TTL: t.CredentialTTL},
 			Account: t.Account(), Partition: t.Partition(),
 		}
 	}
