@@ -36,9 +36,6 @@ func (x *exchange) s3() error {
 	if !ok {
 		return fault(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
 	}
-	if want := x.rec.Header.Get("X-Amz-Expected-Bucket-Owner"); want != "" && want != b.owner {
-		return fault(http.StatusForbidden, "AccessDenied", "Access Denied")
-	}
 	if key == "" {
 		if x.rec.Method != http.MethodGet {
 			return fault(http.StatusMethodNotAllowed, "MethodNotAllowed", "The specified method is not allowed against this resource.")
@@ -150,3 +147,16 @@ func (x *exchange) listObjects(name string, b *bucket) error {
 }
 
 func httpTime(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+
+// expectedOwner applies x-amz-expected-bucket-owner, and the source's where a copy
+// reads.
+func (x *exchange) expectedOwner(action, owner string) error {
+	name := "X-Amz-Expected-Bucket-Owner"
+	if action == "s3:GetObject" && x.rec.Header.Get("X-Amz-Copy-Source") != "" {
+		name = "X-Amz-Source-Expected-Bucket-Owner"
+	}
+	if want := x.rec.Header.Get(name); x.service == "s3" && want != "" && want != owner {
+		return fault(http.StatusForbidden, "AccessDenied", "Access Denied")
+	}
+	return nil
+}

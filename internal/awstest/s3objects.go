@@ -80,9 +80,6 @@ func (x *exchange) copyObject(name string, b *bucket, key string) error {
 	if !ok {
 		return fault(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
 	}
-	if want := x.rec.Header.Get("X-Amz-Source-Expected-Bucket-Owner"); want != "" && want != from.owner {
-		return fault(http.StatusForbidden, "AccessDenied", "Access Denied")
-	}
 	if err := x.allow("s3:GetObject", "arn:aws:s3:::"+fromBucket+"/"+fromKey, from.owner); err != nil {
 		return err
 	}

@@ -348,7 +348,7 @@ func (x *exchange) dispatch() error {
 func (x *exchange) allow(action, resource, owner string) error {
 	x.rec.Action, x.rec.Resource = action, resource
 	if x.key.policy == nil || x.key.policy.Allows(Question{Action: action, Resource: resource, Account: owner, Now: x.now()}) {
-		return nil
+		return x.expectedOwner(action, owner)
 	}
 	code := "AccessDeniedException"
 	switch x.service {
