@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/sallyport/sallyport/awsapi/catalog"
+	"github.com/sallyport/sallyport/refusal"
 )
 
 // Protocol is an AWS protocol, by the catalog's name for it.
@@ -53,6 +54,7 @@ type Call struct {
 	StreamingOutput   bool
 	EventStreamOutput bool
 
+	uncarried    *refusal.Error
 	canonical    Canonical
 	ownerHeaders []string // see WithBucketOwner
 	detail       *catalog.Detail
@@ -62,6 +64,11 @@ type Call struct {
 // Params are the input members by their model names, as JSON-like values; bodies
 // that stream are left out. The caller must not change the map.
 func (c *Call) Params() map[string]any { return c.params }
+
+// Uncarried is nil, or why the gateway cannot sign and send the call although it
+// knows what it is: SigV4A, presigned URLs, signed chunks, two-way event streams.
+// Such a call can be explained and recorded; its Canonical is the zero value.
+func (c *Call) Uncarried() *refusal.Error { return c.uncarried }
 
 // Canonical returns the request as judged: the only thing jit signs.
 func (c *Call) Canonical() Canonical { return c.canonical }

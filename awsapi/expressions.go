@@ -196,8 +196,12 @@ func (r *resolver) lookup(m map[string]any, name string) (any, bool) {
 	first := ""
 	for _, s := range slices.Compact(spellings) {
 		v, ok := m[s]
+		_, list := v.([]any)
 		switch {
 		case !ok:
+		case s == strings.TrimSuffix(name, "s") && s != name && !list && m[name] != nil:
+			// A member of its own beside the list: PreferredOutpostArn and
+			// PreferredOutpostArns.
 		case first != "":
 			r.twoSpellings = first + " and " + s
 		default:

@@ -25,6 +25,8 @@ type Head struct {
 	matches  []match // the operation and its twins; empty: it is in the form
 	segs     []string
 	form     []pair // of a GET query call
+
+	uncarried *refusal.Error // see Call.Uncarried
 }
 
 var methods = []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodDelete, http.MethodPatch}
@@ -48,14 +50,29 @@ func (id *Identifier) Head(r Request) (*Head, error) {
 	if h.query, err = parseQueryMulti(h.rawQuery); err != nil {
 		return nil, err
 	}
-	if h.scope, err = readAuth(r.Header, h.query); err != nil {
+	if h.scope, h.uncarried, err = readAuth(r.Header); err != nil {
 		return nil, err
 	}
-	if h.payload, h.sha256, err = readPayload(r.Header); err != nil {
+	rest, claimed, presigned, err := withoutAuth(h.query, len(r.Header.Values("Authorization")) > 0)
+	if err != nil {
 		return nil, err
 	}
+	if presigned != nil {
+		h.query, h.scope, h.uncarried = rest, claimed, presigned
+	}
+	payload, sum, unsigned, badPayload := readPayload(r.Header)
+	h.payload, h.sha256 = payload, sum
+	h.cannotCarry(unsigned)
 	if err := h.identify(); err != nil {
 		return nil, err
+	}
+	if badPayload != nil {
+		// One operation binds the header to a member of its own, which clients may fill
+		// with any text; it is known all the same, and not carried.
+		if len(h.matches) == 0 || h.matches[0].op.HeaderMembers["x-amz-content-sha256"].Member == "" {
+			return nil, badPayload
+		}
+		h.cannotCarry(refusal.Of(badPayload))
 	}
 	if len(h.matches) > 0 {
 		if err := h.settle(); err != nil {
@@ -63,6 +80,14 @@ func (id *Identifier) Head(r Request) (*Head, error) {
 		}
 	}
 	return h, nil
+}
+
+// cannotCarry notes why the request cannot be sent although it is understood;
+// the first reason stands.
+func (h *Head) cannotCarry(e *refusal.Error) {
+	if h.uncarried == nil {
+		h.uncarried = e
+	}
 }
 
 // splitTarget takes the origin-form target apart without changing a byte.
@@ -122,6 +147,9 @@ func (h *Head) identify() error {
 			}
 			pairs, err := parsePairs(h.rawQuery, "query")
 			if err != nil {
+				return err
+			}
+			if pairs, _, _, err = withoutAuth(pairs, false); err != nil {
 				return err
 			}
 			h.form, h.protocol = pairs, h.queryProtocol()
@@ -252,7 +280,24 @@ func versionFits(s *catalog.ServiceInfo, v string) bool {
 	return slices.Contains(s.APIVersions, v) || (slices.Contains(s.Protocols, string(EC2)) && len(v) == 10 && v <= s.APIVersions[len(s.APIVersions)-1])
 }
 
+// asForm reports a call of CloudSearch's domain API that comes as a form: clients
+// send GET /2013-01-01/search as POST with its parameters in the body, since a
+// search may be longer than a URL.
+func (h *Head) asForm() bool {
+	return h.req.Method == http.MethodPost && h.rawPath == "/2013-01-01/search" &&
+		mediaType(h.req.Header.Get("Content-Type")) == "application/x-www-form-urlencoded" &&
+		slices.ContainsFunc(h.host.candidates, func(c candidate) bool { return h.id.cat.Services[c.service].ID == "cloudsearchdomain" })
+}
+
 func (h *Head) identifyREST() error {
+	method, query := h.req.Method, h.query
+	if h.asForm() {
+		if h.rawQuery != "" {
+			return refusal.New(refusal.Malformed, "a search in a form must have all its parameters in the body, not in the URL")
+		}
+		// Search's own fixed parameters; Call checks the form for them.
+		method, query = http.MethodGet, []pair{{key: "format", value: "sdk"}, {key: "pretty", value: "true"}}
+	}
 	segs := strings.Split(h.rawPath[1:], "/")
 	for i, s := range segs {
 		if dec, _ := unescape(s, false); dec == "." || dec == ".." || (s == "" && i < len(segs)-1) {
@@ -280,7 +325,7 @@ func (h *Head) identifyREST() error {
 			return refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
 		}
 		before := len(h.matches)
-		h.matches = r.find(h.matches, c, h.req.Method, use, h.query, func(k string) bool { return len(h.req.Header.Values(k)) > 0 })
+		h.matches = r.find(h.matches, c, method, use, query, func(k string) bool { return len(h.req.Header.Values(k)) > 0 })
 		if len(h.matches) > before {
 			h.segs = use
 		}
@@ -328,7 +373,7 @@ func (h *Head) known(what string) error {
 
 // Streams reports that the operation's body is an object which is left unread.
 func (h *Head) Streams() bool {
-	return len(h.matches) > 0 && h.matches[0].op.StreamingInput
+	return len(h.matches) > 0 && (h.matches[0].op.StreamingInput || h.matches[0].op.EventStreamInput)
 }
 
 // Shape is the wire format of a refusal of this request.

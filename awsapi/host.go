@@ -36,8 +36,9 @@ type Host struct {
 
 // S3Host is the S3 part of a host name.
 type S3Host struct {
-	Style  string // path, virtual, accesspoint, accelerate, object-lambda, outposts, mrap, express
-	Bucket string // bucket or access point name; "" in path style
+	Style   string // path, virtual, accesspoint, accelerate, object-lambda, object-lambda-route, outposts, outposts-control, mrap, express
+	Bucket  string // bucket or access point name; "" in path style
+	Outpost string // op-...
 }
 
 // candidate is a service that a host name may stand for.
@@ -49,6 +50,7 @@ type candidate struct {
 	signingRegion string // "" = region
 	prefix        string // operation host prefix that the name carries
 	base          string
+	multiRegion   bool // signed for with SigV4A only
 }
 
 // suffix is a DNS suffix and the partitions that use it.
@@ -68,11 +70,17 @@ func (id *Identifier) Classify(host string) (Host, error) {
 	if !canonicalHost(host) {
 		return h, refusal.New(refusal.Malformed, "the host name %q is not a plain lower-case DNS name", clip(host))
 	}
+	if h, ok := id.fromConfiguration(host); ok {
+		return h, nil
+	}
 	sfx, rest, ok := id.split(host)
 	if ok && id.classifyS3(&h, sfx, rest) {
 		return h, nil
 	}
 	id.lookup(&h, sfx, rest)
+	if ok && len(h.candidates) == 0 {
+		id.multiRegion(&h, sfx, rest)
+	}
 	if len(h.candidates) > 0 {
 		return h, nil
 	}

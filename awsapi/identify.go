@@ -13,13 +13,15 @@ import (
 // Identifier turns requests into Calls by the catalog. It is safe for concurrent
 // use.
 type Identifier struct {
-	cat       *catalog.Catalog
-	suffixes  []suffix // longest first
-	regions   map[string]bool
-	patterns  map[string][]catalog.Host // pattern + "." + suffix
-	globals   map[serviceIn]string      // the signing region of services that are global there
-	s3        int
-	s3control int
+	cat        *catalog.Catalog
+	suffixes   []suffix // longest first
+	regions    map[string]bool
+	patterns   map[string][]catalog.Host // pattern + "." + suffix
+	globals    map[serviceIn]string      // the signing region of services that are global there
+	s3         int
+	s3control  int
+	outposts   int // s3outposts
+	configured map[string]Host
 
 	mu     sync.RWMutex
 	routes map[int]*router // by service; guarded by mu
@@ -35,13 +37,13 @@ type Request struct {
 	Account       string // the target's account, for ARNs where the request names none; may be ""
 }
 
-// New reads the catalog's index.
-func New() (*Identifier, error) {
+// New reads the catalog's index. Endpoints are names beyond the catalog's.
+func New(endpoints ...CustomEndpoint) (*Identifier, error) {
 	c, err := catalog.Load()
 	if err != nil {
 		return nil, err
 	}
-	id := &Identifier{cat: c, regions: map[string]bool{}, patterns: map[string][]catalog.Host{}, globals: map[serviceIn]string{}, s3: -1, routes: map[int]*router{}}
+	id := &Identifier{cat: c, regions: map[string]bool{}, patterns: map[string][]catalog.Host{}, globals: map[serviceIn]string{}, s3: -1, outposts: -1, routes: map[int]*router{}, configured: map[string]Host{}}
 	for _, p := range c.Partitions {
 		for _, r := range p.Regions {
 			id.regions[r] = true
@@ -77,6 +79,13 @@ func New() (*Identifier, error) {
 			id.s3 = i
 		case "s3control":
 			id.s3control = i
+		case "s3outposts":
+			id.outposts = i
+		}
+	}
+	for _, e := range endpoints {
+		if err := id.configure(e); err != nil {
+			return nil, err
 		}
 	}
 	return id, nil

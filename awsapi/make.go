@@ -31,7 +31,7 @@ func (h *Head) Call(body []byte) (*Call, error) {
 		matches = work.matches
 	}
 	m := matches[0]
-	streams := m.op.StreamingInput
+	streams := m.op.StreamingInput || m.op.EventStreamInput
 	if err := work.checkBody(m, body, streams); err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (h *Head) Call(body []byte) (*Call, error) {
 		SigningName: m.signingName(), SigningRegion: work.signingRegion(m),
 		Operation: m.op.Name, Protocol: protocol, Permissionless: m.op.Permissionless || len(detail.IAM) == 0 && m.op.AuthType == "none",
 		Classes: classesOf(m.svc.ID, m.op.Name), params: params,
-		StreamingOutput: m.op.StreamingOutput, EventStreamOutput: m.op.EventStreamOutput, detail: detail, ownerHeaders: ownerHeaders(m),
+		StreamingOutput: m.op.StreamingOutput, EventStreamOutput: m.op.EventStreamOutput, detail: detail, ownerHeaders: ownerHeaders(m), uncarried: work.uncarried,
 	}
 	for _, t := range matches[1:] {
 		name := t.svc.ID + ":" + t.op.Name
@@ -85,6 +85,9 @@ func (h *Head) Call(body []byte) (*Call, error) {
 			return nil, refusal.New(refusal.Unidentified, "no IAM action is known for %s:%s, so no credential can be made for it", c.Service, c.Operation)
 		}
 	}
+	if c.uncarried != nil {
+		return c, nil // without a Canonical: there is nothing that could be signed
+	}
 	c.canonical = Canonical{
 		method: h.req.Method, host: h.host.Name, rawPath: h.rawPath, rawQuery: h.rawQuery, header: header,
 		payload: h.payload, contentSHA256: h.sha256, body: body, streams: streams, contentLength: h.req.ContentLength,
@@ -102,6 +105,9 @@ func (h *Head) Call(body []byte) (*Call, error) {
 func (h *Head) checkBody(m match, body []byte, streams bool) error {
 	if streams {
 		return nil
+	}
+	if signedChunks[h.sha256] {
+		return h.uncarried // the parameters are inside
 	}
 	if ce := h.req.Header.Get("Content-Encoding"); ce != "" && len(body) > 0 {
 		return refusal.New(refusal.Unidentified, "the body is encoded (%s) and cannot be judged; turn request compression off (AWS_DISABLE_REQUEST_COMPRESSION=true)", clip(ce))
@@ -121,6 +127,9 @@ func (h *Head) checkBody(m match, body []byte, streams bool) error {
 func (h *Head) region(m match) string {
 	if m.cand.region != "" {
 		return m.cand.region
+	}
+	if h.scope.set {
+		return "" // a region set is no region
 	}
 	return h.signingRegion(m)
 }

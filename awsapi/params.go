@@ -31,7 +31,19 @@ func (h *Head) params(m match, form []pair, body []byte) (map[string]any, error)
 		}
 		return doc, nil
 	}
-	if !m.op.StreamingInput && len(body) > 0 {
+	query := h.query
+	if h.asForm() {
+		pairs, err := parsePairs(string(body), "form")
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range m.op.Query {
+			if got, ok := find(pairs, k); !ok || got != v {
+				return nil, refusal.New(refusal.Malformed, "the form must say %s=%s", k, v)
+			}
+		}
+		query = pairs
+	} else if !m.op.StreamingInput && len(body) > 0 {
 		if err := h.bodyParams(out, m, body); err != nil {
 			return nil, err
 		}
@@ -39,7 +51,7 @@ func (h *Head) params(m match, form []pair, body []byte) (map[string]any, error)
 	for label, v := range h.labels(m) {
 		out[member(m.op.Labels[label], label)] = v
 	}
-	for _, p := range h.query {
+	for _, p := range query {
 		b, ok := m.op.QueryMembers[p.key]
 		if !ok {
 			continue

@@ -15,9 +15,11 @@ import (
 func (h *Head) identifyS3(ct string) error {
 	switch h.host.S3.Style {
 	case "mrap":
-		return refusal.New(refusal.Unidentified, "multi-region access points need SigV4A, which this gateway does not carry; use a bucket or a regional access point")
-	case "outposts", "object-lambda":
-		return refusal.New(refusal.Unidentified, "S3 %s endpoints are not carried by this gateway; use the bucket or an ordinary access point", h.host.S3.Style)
+		h.cannotCarry(refusal.New(refusal.Unidentified, "multi-region access points need SigV4A, which this gateway does not carry; use a bucket or a regional access point"))
+	case "outposts":
+		h.cannotCarry(refusal.New(refusal.Unidentified, "S3 on Outposts is not carried by this gateway; use a bucket or an ordinary access point"))
+	case "object-lambda", "object-lambda-route":
+		h.cannotCarry(refusal.New(refusal.Unidentified, "S3 Object Lambda needs permission for a function that the request does not name, so it is not carried by this gateway; use the bucket or an ordinary access point"))
 	}
 	if h.req.Method == http.MethodPost && ct == "multipart/form-data" {
 		return refusal.New(refusal.Unidentified, "browser uploads to S3 (POST multipart/form-data) are not carried by this gateway; use PutObject")
@@ -29,7 +31,12 @@ func (h *Head) identifyS3(ct string) error {
 		return h.identifyREST()
 	}
 	path := h.rawPath[1:]
-	if h.host.S3.Bucket != "" {
+	if h.host.S3.Style == "object-lambda-route" {
+		// The function's answer to S3: no bucket, one operation.
+		if path != "WriteGetObjectResponse" {
+			return h.known("S3 Object Lambda " + h.req.Method + " " + clip(h.rawPath))
+		}
+	} else if h.host.S3.Bucket != "" {
 		if path == "" {
 			path = h.host.S3.Bucket
 		} else {
@@ -67,7 +74,7 @@ func (h *Head) identifyS3(ct string) error {
 	list := r.find(nil, h.host.candidates[0], h.req.Method, segs, h.query, func(k string) bool { return h.req.Header.Get(k) != "" })
 	xid, hasXID := find(h.query, "x-id")
 	for _, m := range list {
-		if m.op.Name == "WriteGetObjectResponse" || (m.op.Name == "ListDirectoryBuckets") != (m.op.Name == "ListDirectoryBuckets" && h.host.S3.Style == "express") {
+		if (m.op.Name == "WriteGetObjectResponse") != (h.host.S3.Style == "object-lambda-route") || (m.op.Name == "ListDirectoryBuckets") != (m.op.Name == "ListDirectoryBuckets" && h.host.S3.Style == "express") {
 			continue
 		}
 		if m.op.Name == "ListBuckets" && h.host.S3.Style == "express" {

@@ -11,6 +11,8 @@ import (
 //	bucket.s3-accelerate[.dualstack]
 //	name-account.s3-accesspoint[-fips][.dualstack].region
 //	name-account.s3-object-lambda[-fips].region
+//	route.s3-object-lambda.region            (WriteGetObjectResponse)
+//	s3-outposts[-fips].region                (S3 Control for Outposts)
 //	name-account.op-id.s3-outposts.region    bucket.s3express[-fips]-az.region
 //	alias.mrap.accesspoint.s3-global
 //
@@ -79,20 +81,30 @@ func (id *Identifier) classifyS3(h *Host, sfx suffix, rest string) bool {
 	case (svc == "s3-accesspoint" || svc == "s3-object-lambda") && region != "" && len(labels) == 1:
 		i := strings.LastIndexByte(name, '-')
 		if i <= 0 || !isAccount(name[i+1:]) {
-			return false
+			return svc == "s3-object-lambda" && set("object-lambda-route", name, "s3-object-lambda", S3Bucket)
 		}
 		h.Account = name[i+1:]
 		if svc == "s3-object-lambda" {
 			return set("object-lambda", name[:i], "s3-object-lambda", S3Bucket)
 		}
 		return set("accesspoint", name[:i], "s3", S3Bucket)
+	case svc == "s3-outposts" && region != "" && len(labels) == 0:
+		set("outposts-control", "", "s3-outposts", Endpoint)
+		// Two APIs share the name; their paths tell them apart.
+		control := h.candidates[0]
+		control.service = id.s3control
+		h.candidates[0].service = id.outposts
+		h.candidates = append(h.candidates, control)
+		return true
 	case svc == "s3-outposts" && region != "" && len(labels) == 2 && strings.HasPrefix(labels[1], "op-"):
 		i := strings.LastIndexByte(labels[0], '-')
 		if i <= 0 || !isAccount(labels[0][i+1:]) {
 			return false
 		}
 		h.Account = labels[0][i+1:]
-		return set("outposts", labels[0][:i], "s3-outposts", S3Bucket)
+		set("outposts", labels[0][:i], "s3-outposts", S3Bucket)
+		h.S3.Outpost = labels[1]
+		return true
 	case svc == "s3-global" && region == "" && !fips && !dual && len(labels) == 3 && labels[1] == "mrap" && labels[2] == "accesspoint":
 		return set("mrap", labels[0]+".mrap", "s3", S3Bucket)
 	case svc == "s3express-control" && region != "" && len(labels) == 0:

@@ -13,10 +13,13 @@ import (
 func (h *Head) settle() error {
 	for _, m := range h.matches {
 		if m.op.EventStreamInput {
-			return refusal.New(refusal.Unidentified, "%s:%s is a two-way event stream, which this gateway does not carry", m.svc.ID, m.op.Name)
+			h.cannotCarry(refusal.New(refusal.Unidentified, "%s:%s is a two-way event stream, which this gateway does not carry", m.svc.ID, m.op.Name))
+		}
+		if m.cand.multiRegion {
+			h.cannotCarry(errSigV4A)
 		}
 		if m.svc.SigV4A {
-			return refusal.New(refusal.Unidentified, "%s is signed with SigV4A, which this gateway does not carry", m.svc.ID)
+			h.cannotCarry(refusal.New(refusal.Unidentified, "%s is signed with SigV4A, which this gateway does not carry", m.svc.ID))
 		}
 	}
 	if h.scope.service != "" {
@@ -73,6 +76,8 @@ func (h *Head) agrees(m match) bool {
 		return false
 	}
 	switch {
+	case h.scope.set:
+		return true // valid in each region of the set; what it is sent to is the host's matter
 	case m.cand.signingRegion != "":
 		return h.scope.region == m.cand.signingRegion
 	case m.cand.region != "":
@@ -84,6 +89,8 @@ func (h *Head) agrees(m match) bool {
 // signingRegion is the region to sign for.
 func (h *Head) signingRegion(m match) string {
 	switch {
+	case h.scope.set:
+		return h.scope.region
 	case m.cand.signingRegion != "":
 		return m.cand.signingRegion
 	case m.cand.region != "":

@@ -50,6 +50,15 @@ var versionActions = map[string]string{
 
 // actionName gives S3's action for a version where the request names one.
 func (r *resolver) actionName(action string) string {
+	// Access points of these two are authorised as services of their own.
+	if name, ok := strings.CutPrefix(action, "s3:"); ok && r.call.Service == "s3" {
+		switch r.head.host.S3.Style {
+		case "object-lambda":
+			return "s3-object-lambda:" + name
+		case "outposts":
+			return "s3-outposts:" + name
+		}
+	}
 	v, ok := versionActions[action]
 	if !ok || r.call.Service != "s3" {
 		return action
@@ -96,18 +105,17 @@ func (r *resolver) s3(row catalog.Action) []Resource {
 	for _, t := range row.Resources {
 		onObject = onObject || t.Name == "object"
 	}
-	switch r.head.host.S3.Style {
-	case "accesspoint":
-		ap := p + "s3:" + r.call.Region + ":" + r.head.host.Account + ":accesspoint/" + bucket
-		if onObject {
-			if !hasKey {
-				return []Resource{{ARN: ap + "/object/*", Type: "accesspointobject", Account: r.head.host.Account, Partial: true}}
-			}
-			return []Resource{{ARN: ap + "/object/" + key, Type: "accesspointobject", Account: r.head.host.Account}}
-		}
-		return []Resource{{ARN: ap, Type: "accesspoint", Account: r.head.host.Account}}
-	case "express":
+	if r.head.host.S3.Style == "express" {
 		return nil
+	}
+	if ap := r.accessPoint(p, bucket); ap != "" {
+		switch {
+		case onObject && hasKey:
+			return []Resource{r.resource(ap+"/object/"+key, "accesspointobject", false)}
+		case onObject:
+			return []Resource{r.resource(ap+"/object/*", "accesspointobject", true)}
+		}
+		return []Resource{r.resource(ap, "accesspoint", false)}
 	}
 	if strings.HasPrefix(bucket, "arn:") {
 		return nil
@@ -133,6 +141,28 @@ func (r *resolver) s3(row catalog.Action) []Resource {
 		}
 	}
 	return nil
+}
+
+// accessPoint is the ARN of the access point that the host names; "" where it
+// names none (S3 User Guide, "Referencing access points"; an Object Lambda access
+// point and one on Outposts are of services of their own).
+func (r *resolver) accessPoint(p, name string) string {
+	h := &r.head.host
+	switch h.S3.Style {
+	case "accesspoint":
+		return p + "s3:" + r.call.Region + ":" + h.Account + ":accesspoint/" + name
+	case "object-lambda":
+		return p + "s3-object-lambda:" + r.call.Region + ":" + h.Account + ":accesspoint/" + name
+	case "outposts":
+		return p + "s3-outposts:" + r.call.Region + ":" + h.Account + ":outpost/" + h.S3.Outpost + "/accesspoint/" + name
+	case "mrap":
+		acct := r.account()
+		if acct == "" {
+			acct = "*"
+		}
+		return p + "s3::" + acct + ":accesspoint/" + name
+	}
+	return ""
 }
 
 // source is what a copy reads: /bucket/key or bucket/key, percent-encoded, or an

@@ -93,6 +93,9 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 	if x.call, err = head.Call(body); err != nil { // 5
 		return err
 	}
+	if e := x.call.Uncarried(); e != nil {
+		return e
+	}
 	if err := perimeter(x.call, x.target); err != nil {
 		return err
 	}

@@ -302,7 +302,7 @@ func TestDemo(t *testing.T) {
 		"2. a rule's mask path", `ssn "sallyport/masked"`,
 		"3. a secret, masked with no configuration", `SecretString "sallyport/masked"`,
 		"4. a delete that policy denies", "AccessDenied: sallyport: ", "denied by rule no-deletes",
-		"5. a bucket in a foreign account", "AccessDenied: Access Denied",
+		"5. a bucket in a foreign account", "AccessDenied: ", "not authorized to perform: s3:GetObject",
 		"What reached AWS: 4 AssumeRole calls and 4 signed requests",
 		"The record of the session", "s3:GetObject", "dynamodb:GetItem", "secretsmanager:GetSecretValue", "s3:DeleteObject",
 		"No secret value is in any file under state_dir",

@@ -61,7 +61,7 @@ func (d *demonstration) agent(ctx context.Context) error {
 		{"a rule's mask path", readItem},
 		{"a secret, masked with no configuration", readSecret},
 		{"a delete that policy denies", deleteObject},
-		{"a bucket in a foreign account, stopped at AWS by the bucket owner that the gateway expects", readForeign},
+		{"a bucket in a foreign account, stopped at AWS by the session policy", readForeign},
 	} {
 		d.steps++
 		said, err := step.run(ctx, cfg)
