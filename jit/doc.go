@@ -2,9 +2,10 @@
 // it. It is the only package that speaks to STS and that signs.
 //
 // SessionPolicy turns a Call into an inline session policy that allows that call
-// and, as far as IAM can say it, nothing else. Mint calls AssumeRole with it and
-// checks the answer. Sign builds a fresh request out of an awsapi.Canonical;
-// nothing else of what a client sent can get into it.
+// and, as far as IAM can say it, nothing else, or as much more as the rule's scope
+// says. Mint calls AssumeRole with it, or AssumeRoleWithWebIdentity with the
+// agent's own token, and checks the answer. Sign builds a fresh request out of an
+// awsapi.Canonical; nothing else of what a client sent can get into it.
 //
 // The role's trust policy must allow the gateway's identity sts:AssumeRole and
 // sts:SetSourceIdentity, and ask for the external id where one is configured:

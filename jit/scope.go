@@ -2,6 +2,7 @@ package jit
 
 import (
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -37,37 +38,49 @@ func (s Scope) Valid() bool {
 // wide reports that s allows actions that the call does not name.
 func (s Scope) wide() bool { return s == ScopeService || s == ScopeRole }
 
-// widened turns the exact allows of a call into those of the scope. The exact ones
-// stay: they carry the exceptions (an AMI of Amazon's) that wide ones do not.
+// widened adds to the exact allows of a call those of the scope. The exact ones
+// that a wide one includes are left out; what stays carries the exceptions (an AMI
+// of Amazon's), which must never be had on any resource.
 func widened(scope Scope, own []string, exact []allow, p perimeter) []allow {
 	everything := [][]string{{"*"}}
+	operator := ifExists
+	var services []string
+	for _, prefix := range prefixes(own) {
+		services = append(services, prefix+":*")
+		if strings.HasPrefix(prefix, "s3") {
+			operator = strict // S3's ARNs name no account, so the key must be there
+		}
+	}
+	var wide []allow
 	switch scope {
 	case ScopeAction:
-		out := slices.Clone(exact)
-		for i := range out {
-			if slices.ContainsFunc(out[i].actions, func(a string) bool { return slices.Contains(own, a) }) {
-				// A group holds own actions or dependent ones, never both (see grouped).
-				out[i].resources = everything
-			}
-		}
-		return out
+		wide = []allow{{actions: own, resources: everything, condition: p.asked(operator)}}
 	case ScopeService:
-		var actions []string
-		operator := ifExists
-		for _, prefix := range prefixes(own) {
-			actions = append(actions, prefix+":*")
-			if strings.HasPrefix(prefix, "s3") {
-				operator = strict
-			}
-		}
-		return append(slices.Clone(exact), allow{actions: actions, resources: everything, condition: p.asked(operator)})
+		wide = []allow{{actions: services, resources: everything, condition: p.asked(operator)}}
 	case ScopeRole:
-		// S3's ARNs name no account, so there the key must be present.
-		return append(slices.Clone(exact),
-			allow{notActions: []string{"s3:*"}, resources: everything, condition: p.asked(ifExists)},
-			allow{actions: []string{"s3:*"}, resources: everything, condition: p.asked(strict)})
+		wide = []allow{
+			{notActions: []string{"s3:*"}, resources: everything, condition: p.asked(ifExists)},
+			{actions: []string{"s3:*"}, resources: everything, condition: p.asked(strict)},
+		}
+	default:
+		return exact
 	}
-	return exact
+	// A statement is included if a wide one covers its actions and asks for no more
+	// than it does: strict implies ifExists.
+	strictly := p.asked(strict)
+	included := func(a allow) bool {
+		isStrict := reflect.DeepEqual(a.condition, strictly)
+		if !isStrict && !reflect.DeepEqual(a.condition, p.asked(ifExists)) {
+			return false // an exception
+		}
+		return !slices.ContainsFunc(a.actions, func(name string) bool {
+			if scope == ScopeRole {
+				return strings.HasPrefix(name, "s3:") && !isStrict
+			}
+			return !slices.Contains(own, name) || operator == strict && !isStrict
+		})
+	}
+	return append(wide, slices.DeleteFunc(slices.Clone(exact), included)...)
 }
 
 // prefixes are the IAM prefixes of actions, sorted.

@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ func TestScopes(t *testing.T) {
 func TestWideScopesDenyWhatHandsOutCredentials(t *testing.T) {
 	n := 0
 	eachOracle(t, func(call *awsapi.Call) {
-		if len(call.Classes) == 0 || call.Classes[0] != awsapi.HandsOutCredentials || len(call.Actions) == 0 {
+		if !slices.Contains(call.Classes, awsapi.HandsOutCredentials) || len(call.Actions) == 0 {
 			return
 		}
 		n++
@@ -108,6 +109,48 @@ func TestWideScopesDenyWhatHandsOutCredentials(t *testing.T) {
 	if n == 0 {
 		t.Error("no operation was asked about")
 	}
+}
+
+// In every scope every operation of the sample is allowed, in time and in the
+// target's accounts alone; or refused where its own action is guarded.
+func TestEveryScopeHoldsDeadlineAndPerimeter(t *testing.T) {
+	made, refused := map[Scope]int{}, map[Scope]int{}
+	eachOracle(t, func(call *awsapi.Call) {
+		if len(call.Actions) == 0 || tooLarge[call.Service+":"+call.Operation] {
+			return
+		}
+		a := call.Actions[0]
+		r := a.Resources[0]
+		for _, s := range []Scope{ScopeAction, ScopeService, ScopeRole} {
+			policy, err := SessionPolicy(call, targetOf(call), s, testNow)
+			if err != nil {
+				refused[s]++
+				if !strings.Contains(err.Error(), "is never done with a credential of scope") && actsAsCaller[call.Service][call.Operation] == "" {
+					t.Errorf("%s:%s, scope %s: %v", call.Service, call.Operation, s, err)
+				}
+				continue
+			}
+			made[s]++
+			p, err := iameval.Parse(policy.Text)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, policy.Text)
+			}
+			q := questionOf(a.Name, r)
+			if answerable(a, r) && p.Evaluate(q) != iameval.Allowed {
+				t.Errorf("%s:%s, scope %s: denied by %s", call.Service, call.Operation, s, policy.Text)
+			}
+			late, abroad := q, questionOf(a.Name, r)
+			late.Now = testNow.Add(testTarget.TTL)
+			abroad.Context["aws:ResourceAccount"] = []string{foreign}
+			if p.Evaluate(late) == iameval.Allowed {
+				t.Errorf("%s:%s, scope %s: allowed after the deadline by %s", call.Service, call.Operation, s, policy.Text)
+			}
+			if strings.Count(q.Resource, ":aws:") == 0 && q.Context["ec2:Owner"] == nil && p.Evaluate(abroad) == iameval.Allowed {
+				t.Errorf("%s:%s, scope %s: allowed in a foreign account by %s", call.Service, call.Operation, s, policy.Text)
+			}
+		}
+	})
+	t.Logf("made %v, refused %v", made, refused)
 }
 
 func TestKMSOnlyThroughTheService(t *testing.T) {

@@ -45,7 +45,7 @@ func (m *Minter) mintWebIdentity(ctx context.Context, r Request, want role, poli
 
 // mendWebIdentity says what is wrong where STS refuses a token (STS API reference,
 // AssumeRoleWithWebIdentity, Errors). The codes come with and without Exception.
-var mendWebIdentity = map[string]string{
+var mendWebIdentity = map[string]string{ //nolint:gosec // sentences about tokens, no token
 	"InvalidIdentityToken": "STS does not take the agent's token: its issuer must be an IAM OIDC identity provider in the role's account, with the token's audience among its client ids, and sign with RS or ES keys that AWS can fetch",
 	"ExpiredToken":         "the agent's token has expired for STS; get a fresh one and connect again (`sallyport run` does so by itself)",
 	"IDPRejectedClaim":     "the identity provider rejected the agent's token; it may have been revoked",
