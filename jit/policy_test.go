@@ -156,3 +156,13 @@ func TestSessionPolicyRefuses(t *testing.T) {
 		t.Error("a permissionless call's policy allows something")
 	}
 }
+
+func BenchmarkSessionPolicy(b *testing.B) {
+	call := callOn("s3:GetObject", "arn:aws:s3:::acme-dev-reports/2026/q3.csv")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := SessionPolicy(call, testTarget, ScopeRequest, testNow); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
