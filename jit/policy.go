@@ -188,11 +188,18 @@ func (w *writer) statements(detail Detail) []statement {
 		out = append(out, statement{Effect: "Deny", NotAction: slices.Compact(actions), Resource: []string{"*"}})
 	}
 	slices.Sort(resources)
-	if resources = slices.Compact(resources); detail == Full && !slices.Contains(resources, "*") {
+	if resources = slices.Compact(resources); detail == Full && !slices.ContainsFunc(resources, behindAnother) {
 		out = append(out, statement{Effect: "Deny", Action: []string{"*"}, NotResource: resources})
 	}
 	return append(out, statement{Effect: "Deny", Action: []string{"*"}, Resource: []string{"*"},
 		Condition: map[string]map[string][]string{"DateGreaterThanEquals": {"aws:CurrentTime": {w.deadline}}}})
+}
+
+// behindAnother reports that AWS asks about more than the resource that a call
+// names: "*" is everything, and behind an access point stands a bucket whose
+// policy may delegate to it. A Deny of other resources would hit those, too.
+func behindAnother(resource string) bool {
+	return resource == "*" || strings.Contains(resource, ":accesspoint/")
 }
 
 func encode(statements []statement) (string, error) {

@@ -247,6 +247,14 @@ func TestDeniesBindResourcePoliciesThatNameTheSession(t *testing.T) {
 	}
 }
 
+// The bucket behind an access point is not denied: its policy delegates.
+func TestAccessPointsLeaveTheirBucket(t *testing.T) {
+	p, _ := scoped(t, callOn("s3:GetObject", "arn:aws:s3:us-east-1:"+awstest.Account+":accesspoint/ap/object/k"), ScopeRequest)
+	if got := p.Evaluate(ask("s3:GetObject", "arn:aws:s3:::b/k", awstest.Account, 0)); got != iameval.ImplicitDeny {
+		t.Errorf("the bucket: %d", got)
+	}
+}
+
 // FuzzSessionPolicy: whatever a resource is called, its policy is one that AWS
 // takes, allows it, and allows no other name.
 func FuzzSessionPolicy(f *testing.F) {
