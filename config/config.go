@@ -64,6 +64,17 @@ type AWS struct {
 	// AllowPrivateUpstream are the private networks into which AWS names may
 	// resolve (VPC endpoints). Default none.
 	AllowPrivateUpstream []netip.Prefix `yaml:"allow_private_upstream"`
+	// Endpoints are host names beyond AWS's public ones that requests are signed
+	// for: VPC endpoints, domains of a customer's own, discovered cells. Their names
+	// belong to whoever made them, so each is named exactly. Default none.
+	Endpoints []CustomEndpoint `yaml:"endpoints"`
+}
+
+// CustomEndpoint is one name of aws.endpoints.
+type CustomEndpoint struct {
+	Host    string `yaml:"host"`    // exact, lower case, below a DNS suffix of AWS
+	Service string `yaml:"service"` // the AWS CLI's name of the service: sqs, s3
+	Region  string `yaml:"region"`  // "": the one that the client signs for
 }
 
 // Identity is whose tokens are accepted. At least one issuer, or Local.

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/internal/strictyaml"
 )
 
@@ -106,6 +107,16 @@ func (c *Config) validateAWS() {
 				c.doc.Errorf(fmt.Sprintf("aws.allow_private_upstream[%d]", i), "%s includes %s (%s); name the networks of your VPC endpoints only", p, never.prefix, never.what)
 				break
 			}
+		}
+	}
+	for i, e := range c.AWS.Endpoints {
+		if e.Host == "" || e.Service == "" {
+			c.doc.Errorf(fmt.Sprintf("aws.endpoints[%d]", i), "an endpoint needs host and service, such as {host: vpce-0a1b.sqs.us-east-1.vpce.amazonaws.com, service: sqs, region: us-east-1}")
+			continue
+		}
+		// The catalog knows which services, regions and suffixes there are.
+		if _, err := awsapi.New(awsapi.CustomEndpoint(e)); err != nil {
+			c.doc.Errorf(fmt.Sprintf("aws.endpoints[%d]", i), "%s", err)
 		}
 	}
 }

@@ -25,11 +25,20 @@ func OpenCA(c *config.Config) (*ca.Authority, error) {
 	if err := secureStateDir(c.StateDir); err != nil {
 		return nil, err
 	}
-	ids, err := awsapi.New()
+	ids, err := NewIdentifier(c)
 	if err != nil {
 		return nil, err
 	}
 	return openCA(c, ids)
+}
+
+// NewIdentifier knows AWS's endpoints and those of aws.endpoints.
+func NewIdentifier(c *config.Config) (*awsapi.Identifier, error) {
+	endpoints := make([]awsapi.CustomEndpoint, len(c.AWS.Endpoints))
+	for i, e := range c.AWS.Endpoints {
+		endpoints[i] = awsapi.CustomEndpoint(e)
+	}
+	return awsapi.New(endpoints...)
 }
 
 func openCA(c *config.Config, ids *awsapi.Identifier) (*ca.Authority, error) {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
-	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/gateway"
@@ -98,7 +97,7 @@ func RecordsDir(c *config.Config) string { return filepath.Join(c.StateDir, "rec
 
 func (s *Server) startGateway(ctx context.Context) error {
 	c := s.opts.Config
-	ids, err := awsapi.New()
+	ids, err := NewIdentifier(c)
 	if err != nil {
 		return err
 	}
