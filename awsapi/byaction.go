@@ -63,3 +63,36 @@ func callByAction(s *catalog.Service, operation string, a catalog.Action, resour
 			Resources: []Resource{{ARN: resource, Account: account, Partial: resource == "*"}}}},
 	}
 }
+
+// CallByName is CallByAction for an IAM action or, where no action has the name, an
+// API operation of a service by the catalog's id: s3:ListObjectsV2.
+func (id *Identifier) CallByName(name, resource, partition, region string) (*Call, error) {
+	call, err := id.CallByAction(name, resource, partition, region)
+	if err == nil {
+		return call, nil
+	}
+	service, operation, _ := strings.Cut(name, ":")
+	s, lookupErr := id.cat.Lookup(service)
+	if lookupErr != nil || s.Operations[operation] == nil {
+		return nil, err
+	}
+	d, detailErr := s.Detail(operation)
+	if detailErr != nil {
+		return nil, detailErr
+	}
+	action := catalog.Action{Action: s.IAMPrefixes[0] + ":" + operation}
+	if len(d.IAM) > 0 {
+		action = d.IAM[0]
+	}
+	return callByAction(s, operation, action, resource, partition, region), nil
+}
+
+// WithParams is a copy of a call that was made by name, with parameters. A call
+// that came over the wire keeps those it came with.
+func (c *Call) WithParams(params map[string]any) *Call {
+	out := *c
+	if c.canonical.IsZero() && c.uncarried == nil {
+		out.params = params
+	}
+	return &out
+}

@@ -85,20 +85,25 @@ func (h *Head) Call(body []byte) (*Call, error) {
 			return nil, refusal.New(refusal.Unidentified, "no IAM action is known for %s:%s, so no credential can be made for it", c.Service, c.Operation)
 		}
 	}
-	if c.uncarried != nil {
-		return c, nil // without a Canonical: there is nothing that could be signed
+	if c.uncarried == nil { // else there is no Canonical: nothing that could be signed
+		c.canonical = work.canonical(c, m, header, body, streams)
 	}
-	c.canonical = Canonical{
+	return c, nil
+}
+
+// canonical is the request as it goes on.
+func (h *Head) canonical(c *Call, m match, header http.Header, body []byte, streams bool) Canonical {
+	out := Canonical{
 		method: h.req.Method, host: h.host.Name, rawPath: h.rawPath, rawQuery: h.rawQuery, header: header,
 		payload: h.payload, contentSHA256: h.sha256, body: body, streams: streams, contentLength: h.req.ContentLength,
 		signingName: c.SigningName, signingRegion: c.SigningRegion, doubleEncode: h.host.Kind == Endpoint && !slices.Contains([]string{"s3", "s3control"}, m.svc.ID),
 	}
 	if streams {
-		c.canonical.body = nil
+		out.body = nil
 	} else {
-		c.canonical.contentLength = int64(len(body))
+		out.contentLength = int64(len(body))
 	}
-	return c, nil
+	return out
 }
 
 // checkBody refuses bodies that were not read as what they are.

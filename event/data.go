@@ -102,6 +102,7 @@ type Decision struct {
 	Operation
 	Effect        string   `json:"effect"` // allow, ask, deny
 	Rules         []string `json:"rules,omitempty"`
+	Risk          *Risk    `json:"risk,omitempty"`
 	PolicyVersion string   `json:"policyVersion,omitempty"` // digest of the policy text
 	Mask          []string `json:"mask,omitempty"`          // paths to mask
 	Unmask        []string `json:"unmask,omitempty"`
@@ -111,6 +112,12 @@ type Decision struct {
 
 // Kind implements Data.
 func (*Decision) Kind() Kind { return KindDecision }
+
+// Risk is how much harm the call could do.
+type Risk struct {
+	Score   int      `json:"score"` // 0 to 100
+	Reasons []string `json:"reasons,omitempty"`
+}
 
 // Credential is the data of credential. It has the access key id, which AWS
 // logs too, and no place for a secret.

@@ -104,7 +104,7 @@ func (h *handler) requestEvent(x *exchange) event.Event {
 func (h *handler) decisionEvent(x *exchange, e *refusal.Error) event.Event {
 	d := &event.Decision{
 		Common: h.common(x), Operation: operation(x), Effect: x.decision.Effect.String(),
-		Rules: x.decision.Rules, PolicyVersion: x.decision.Version, Mask: x.decision.Mask, Unmask: x.decision.Unmask,
+		Rules: x.decision.Rules, Risk: &event.Risk{Score: x.decision.Risk.Score, Reasons: x.decision.Risk.Reasons}, PolicyVersion: x.decision.Version, Mask: x.decision.Mask, Unmask: x.decision.Unmask,
 	}
 	if e != nil {
 		d.Effect = policy.Deny.String()

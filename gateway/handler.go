@@ -101,7 +101,7 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 	}
 	d := h.Policy.Decide(policy.Input{ // 6
 		Issuer: x.session.Issuer, Subject: x.session.Subject, Groups: x.caller.principal.Groups,
-		Session: x.session.ID, Target: x.target.Name, Call: x.call,
+		Session: x.session.ID, Target: x.target.Name, Call: x.call, Now: h.Now(),
 	})
 	x.decision = &d
 	h.Metrics.requests.WithLabelValues(x.call.Service, d.Effect.String()).Inc()

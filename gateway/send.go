@@ -17,10 +17,11 @@ import (
 // permit is the leave to send one judged request. Only (*handler).permit makes
 // one, from an allowing decision; its zero value sends nothing.
 type permit struct {
-	call *awsapi.Call
-	plan *mask.Plan
-	sent bool
-	body *digesting // a streamed request's body as it goes out
+	call  *awsapi.Call
+	plan  *mask.Plan
+	scope policy.Scope
+	sent  bool
+	body  *digesting // a streamed request's body as it goes out
 }
 
 // permit turns an allowing decision into a permit. How the answer will be masked
@@ -38,7 +39,7 @@ func (h *handler) permit(x *exchange) (*permit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &permit{call: x.call, plan: plan}, nil
+	return &permit{call: x.call, plan: plan, scope: x.decision.Scope}, nil
 }
 
 // send is the only way to AWS. It needs a permit, which a decision made, and a
@@ -50,7 +51,7 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 	p.sent = true
 	x.stage = "credential"
 	cred, err := h.Minter.Mint(ctx, jit.Request{ // 8
-		Target: x.target.Target, Call: p.call, Scope: jit.ScopeRequest, SessionID: x.session.ID, RequestID: x.id, WebIdentityToken: x.webIdentityToken(),
+		Target: x.target.Target, Call: p.call, Scope: jit.Scope(p.scope), SessionID: x.session.ID, RequestID: x.id, WebIdentityToken: x.webIdentityToken(),
 	})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package policy
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/awsapi"
 )
@@ -11,8 +12,11 @@ import (
 // goroutines. The zero Engine, and a nil one, deny everything.
 type Engine struct {
 	rules   []*Rule // as in the files
-	allow   index
+	allow   index   // rules that can cover a need: allow and ask
+	ask     index
 	deny    index
+	risk    Thresholds
+	tests   []*Test
 	version string
 }
 
@@ -23,16 +27,21 @@ type Input struct {
 	Session         string
 	Target          string // name under targets
 	Call            *awsapi.Call
+	Now             time.Time // for conditions; zero is the system's time
 }
 
 // Decision is the answer. The zero value denies.
 type Decision struct {
-	Effect  Effect
-	Rules   []string // names of the rules that decided, in the files' order; none where nothing allowed
-	Reason  string   // a sentence for the agent
-	Mask    []string // gjson paths to mask in the answer, sorted
-	Unmask  []string // sensitive members that stay readable for the agent, sorted
-	Version string   // SHA-256, in hex, of the bytes of all rule files in order
+	Effect Effect
+	Rules  []string // names of the rules that decided, in the files' order; none where nothing allowed
+	Reason string   // a sentence for the agent
+	Mask   []string // gjson paths to mask in the answer, sorted
+	Unmask []string // sensitive members that stay readable for the agent, sorted
+	Scope  Scope    // how far the credential may reach; "" unless allowed or asked
+	Risk   Risk
+	// Approvers must agree to an Ask: enough people of each entry.
+	Approvers []Approvers
+	Version   string // SHA-256, in hex, of the bytes of all rule files in order
 }
 
 // index finds the rules that can match a target and a service without looking at
@@ -43,25 +52,33 @@ type index map[indexKey][]*Rule
 type indexKey struct{ target, service string }
 
 func newEngine(rules []*Rule, version string) *Engine {
-	e := &Engine{rules: rules, allow: index{}, deny: index{}, version: version}
+	e := &Engine{rules: rules, allow: index{}, ask: index{}, deny: index{}, version: version, risk: defaultThresholds}
 	for _, r := range rules {
-		into := e.deny
-		if r.Effect == "allow" {
-			into = e.allow
-		}
-		for _, t := range r.Targets {
-			for _, a := range r.Actions {
-				k := indexKey{service: a.service()}
-				if !strings.ContainsAny(string(t), "*?") {
-					k.target = string(t)
-				}
-				if list := into[k]; len(list) == 0 || list[len(list)-1] != r {
-					into[k] = append(list, r)
-				}
-			}
+		switch r.Effect {
+		case "allow":
+			e.allow.add(r)
+		case "ask":
+			e.allow.add(r)
+			e.ask.add(r)
+		default:
+			e.deny.add(r)
 		}
 	}
 	return e
+}
+
+func (x index) add(r *Rule) {
+	for _, t := range r.Targets {
+		for _, a := range r.Actions {
+			k := indexKey{service: a.service()}
+			if !strings.ContainsAny(string(t), "*?") {
+				k.target = string(t)
+			}
+			if list := x[k]; len(list) == 0 || list[len(list)-1] != r {
+				x[k] = append(list, r)
+			}
+		}
+	}
 }
 
 // find calls f for each rule that may match. A rule can come more than once.
@@ -90,14 +107,52 @@ func (e *Engine) Decide(in Input) Decision {
 		d.Reason = why
 		return d
 	}
-	handsOut := slices.Contains(in.Call.Classes, awsapi.HandsOutCredentials)
+	q := newQuestion(&in)
+	d.Risk = q.risk
 
-	var hits []*Rule
-	var first *need
+	// Deny beats ask beats allow.
+	if hits, first := e.restricting(e.deny, q, needs); len(hits) > 0 {
+		d.Rules = e.names(hits)
+		d.Reason = deniedBy(first, d.Rules)
+		return d
+	}
+	covering, n, almost := e.covering(q, needs)
+	if n != nil {
+		d.Reason = notAllowed(&in, n, e.names(almost))
+	} else {
+		d.Effect = Allow
+		d.Rules = e.names(covering)
+		d.Reason = allowedBy(&in, needs, d.Rules)
+	}
+	asking, first := e.restricting(e.ask, q, needs)
+	// A condition that cannot be evaluated might have said anything.
+	if r, err := q.failed(); r != nil {
+		d.Effect, d.Rules = Deny, []string{r.Name}
+		d.Reason = unevaluated(&needs[0], r.Name, err)
+		return d
+	}
+	if d.Effect == Deny {
+		return d
+	}
+	d.Mask, d.Unmask = masks(covering)
+	d.Scope = narrowest(covering)
+	if len(asking) > 0 {
+		d.Effect, d.Rules = Ask, e.names(asking)
+		d.Reason = askedBy(first, d.Rules)
+		for _, r := range asking {
+			d.Approvers = append(d.Approvers, r.Approvers)
+		}
+	}
+	e.risk.apply(&d, &needs[0])
+	return d
+}
+
+// restricting finds the rules of x that one need may match, and the first need.
+func (e *Engine) restricting(x index, q *question, needs []need) (hits []*Rule, first *need) {
 	for i := range needs {
 		n := &needs[i]
-		e.deny.find(in.Target, service(n.lower), func(r *Rule) {
-			if !slices.Contains(hits, r) && r.against(&in, n, handsOut) == matches {
+		x.find(q.Target, service(n.lower), func(r *Rule) {
+			if !slices.Contains(hits, r) && r.against(q, n, true) == matches {
 				hits = append(hits, r)
 				if first == nil {
 					first = n
@@ -105,41 +160,65 @@ func (e *Engine) Decide(in Input) Decision {
 			}
 		})
 	}
-	if len(hits) > 0 {
-		d.Rules = e.names(hits)
-		d.Reason = deniedBy(first, d.Rules)
-		return d
-	}
+	return hits, first
+}
 
-	var covering []*Rule
+// covering finds the rules that cover the call, or the first need that none
+// covers, with the rules that would but for the credentials it hands out.
+func (e *Engine) covering(q *question, needs []need) (rules []*Rule, open *need, almost []*Rule) {
 	for i := range needs {
 		n := &needs[i]
 		if n.optional() {
 			continue
 		}
 		covered := false
-		var almost []*Rule // would cover it, but for the credentials it hands out
-		e.allow.find(in.Target, service(n.lower), func(r *Rule) {
-			switch r.against(&in, n, handsOut) {
+		almost = nil
+		e.allow.find(q.Target, service(n.lower), func(r *Rule) {
+			switch r.against(q, n, false) {
 			case matches:
 				covered = true
-				if !slices.Contains(covering, r) {
-					covering = append(covering, r)
+				if !slices.Contains(rules, r) {
+					rules = append(rules, r)
 				}
 			case noCredentials:
 				almost = append(almost, r)
 			}
 		})
 		if !covered {
-			d.Reason = notAllowed(&in, n, e.names(almost))
-			return d
+			return nil, n, almost
 		}
 	}
-	d.Effect = Allow
-	d.Rules = e.names(covering)
-	d.Reason = allowedBy(&in, needs, d.Rules)
-	d.Mask, d.Unmask = masks(covering)
-	return d
+	return rules, nil, nil
+}
+
+// failed is a rule whose condition could not be evaluated, the first in the files.
+func (q *question) failed() (*Rule, error) {
+	var first *Rule
+	for r, a := range q.asked {
+		if a.err != nil && (first == nil || r.file < first.file || r.file == first.file && r.position.Line < first.position.Line) {
+			first = r
+		}
+	}
+	if first == nil {
+		return nil, nil
+	}
+	return first, q.asked[first].err
+}
+
+// narrowest is the scope of a call that several rules cover: each was written
+// without the others in mind, so none may widen what another allows.
+func narrowest(rules []*Rule) Scope {
+	out := ScopeRequest
+	for i, r := range rules {
+		s := r.Scope
+		if s == "" {
+			s = ScopeRequest
+		}
+		if i == 0 || s.width() < out.width() {
+			out = s
+		}
+	}
+	return out
 }
 
 // names lists rules in the files' order, each once.

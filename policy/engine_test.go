@@ -251,13 +251,14 @@ func TestIndexLosesNothing(t *testing.T) {
 		in := ask(call(awsapi.Read, fmt.Sprintf("svc%d:Get%d", i%40, i), bucket))
 		in.Target = fmt.Sprintf("t%d", i%7)
 		needs, _ := needsOf(&in)
+		q := newQuestion(&in)
 		want := Deny
 		for _, r := range e.rules {
-			if r.Effect == "deny" && r.against(&in, &needs[0], false) == matches {
+			if r.Effect == "deny" && r.against(q, &needs[0], false) == matches {
 				want = Deny
 				break
 			}
-			if r.Effect == "allow" && r.against(&in, &needs[0], false) == matches {
+			if r.Effect == "allow" && r.against(q, &needs[0], false) == matches {
 				want = Allow
 			}
 		}

@@ -1,10 +1,7 @@
 package policy
 
 import (
-	"slices"
 	"strings"
-
-	"github.com/sallyport/sallyport/awsapi"
 )
 
 // Explanation says how a decision came about. It is for operators: agents must
@@ -33,6 +30,7 @@ var whyNot = map[mismatch]string{
 	wrongAction:   "it is for other actions",
 	wrongAccess:   "it is for other access levels",
 	wrongResource: "it is for other resources",
+	wrongWhen:     "its condition does not hold",
 	noCredentials: "the operation hands out credentials and the rule has no allow_credentials",
 }
 
@@ -43,21 +41,27 @@ func (e *Engine) Explain(in Input) Explanation {
 		return x
 	}
 	needs, why := needsOf(&in)
+	var q *question
+	if why == "" {
+		q = newQuestion(&in)
+	}
 	for _, r := range e.rules {
 		out := RuleExplanation{Name: r.Name, File: r.file, Line: r.position.Line, Effect: Deny, Why: why}
-		if r.Effect == "allow" {
+		switch r.Effect {
+		case "allow":
 			out.Effect = Allow
+		case "ask":
+			out.Effect = Ask
 		}
 		if why == "" {
-			out.Matched, out.Why = r.explain(&in, needs, out.Effect)
+			out.Matched, out.Why = r.explain(q, needs, out.Effect)
 		}
 		x.Rules = append(x.Rules, out)
 	}
 	return x
 }
 
-func (r *Rule) explain(in *Input, needs []need, effect Effect) (matched bool, why string) {
-	handsOut := slices.Contains(in.Call.Classes, awsapi.HandsOutCredentials)
+func (r *Rule) explain(q *question, needs []need, effect Effect) (matched bool, why string) {
 	var hit []string
 	furthest := wrongAction
 	failed := &needs[0]
@@ -66,7 +70,7 @@ func (r *Rule) explain(in *Input, needs []need, effect Effect) (matched bool, wh
 		if effect == Allow && n.optional() {
 			continue
 		}
-		m := r.against(in, n, handsOut)
+		m := r.against(q, n, effect != Allow)
 		if m == matches {
 			hit = append(hit, what(n))
 		} else if m > furthest { // the need that came closest says most
@@ -75,6 +79,9 @@ func (r *Rule) explain(in *Input, needs []need, effect Effect) (matched bool, wh
 	}
 	if len(hit) == 0 {
 		return false, whyNot[furthest] + " (" + what(failed) + ")"
+	}
+	if err := q.holds(r).err; err != nil {
+		return true, "its condition cannot be evaluated: " + err.Error()
 	}
 	return true, "matches " + strings.Join(hit, ", ")
 }

@@ -22,12 +22,26 @@ type File struct {
 
 // document is the root of a rule file.
 type document struct {
-	Rules []*Rule `yaml:"rules"`
+	Rules []*Rule    `yaml:"rules"`
+	Risk  Thresholds `yaml:"risk"`
+	Tests []*Test    `yaml:"tests"`
 }
 
-// Load reads rule files. The error, of type strictyaml.Problems, has everything
-// that is wrong with all of them.
+// Load reads rule files and runs their tests. The error, of type
+// strictyaml.Problems, has everything that is wrong with all of them.
 func Load(paths []string) (*Engine, error) {
+	e, err := LoadUntested(paths)
+	if err != nil {
+		return nil, err
+	}
+	if problems := e.failedTests(); len(problems) > 0 {
+		return nil, problems.Err()
+	}
+	return e, nil
+}
+
+// LoadUntested is Load without running the tests, for who runs them himself.
+func LoadUntested(paths []string) (*Engine, error) {
 	var files []File
 	var problems strictyaml.Problems
 	for _, path := range paths {
@@ -52,20 +66,35 @@ func Load(paths []string) (*Engine, error) {
 // Parse is Load without reading. No files make an Engine that denies everything.
 func Parse(files []File) (*Engine, error) {
 	e, problems := parse(files)
+	if len(problems) == 0 {
+		problems = e.failedTests()
+	}
 	if len(problems) > 0 {
 		return nil, problems.Err()
 	}
 	return e, nil
 }
 
+func (e *Engine) failedTests() (problems strictyaml.Problems) {
+	for i, r := range e.Test() {
+		if r.Problem != "" {
+			problems = append(problems, strictyaml.Problem{File: r.File, Line: r.Line, Column: e.tests[i].position.Column, Path: e.tests[i].path,
+				Message: "the test fails: " + r.Name + ": " + r.Problem})
+		}
+	}
+	return problems
+}
+
 func parse(files []File) (*Engine, strictyaml.Problems) {
+	var tests []*Test
+	risk, riskIn := defaultThresholds, ""
 	var problems strictyaml.Problems
 	var rules []*Rule
 	digest := sha256.New()
 	seen := map[string]*Rule{}
 	for _, f := range files {
 		digest.Write(f.Data)
-		var doc document
+		doc := document{Risk: defaultThresholds}
 		d := strictyaml.Decode(f.Name, f.Data, &doc)
 		if len(d.Problems()) == 0 && !d.Has("rules") {
 			d.Errorf("", "there is no key rules; write rules: [] to deny everything")
@@ -84,9 +113,27 @@ func parse(files []File) (*Engine, strictyaml.Problems) {
 			}
 			rules = append(rules, r)
 		}
+		for i, t := range doc.Tests {
+			if t == nil {
+				continue
+			}
+			t.path = fmt.Sprintf("tests[%d]", i)
+			t.file, t.position = f.Name, d.Position(t.path)
+			t.validate(d, t.path)
+			tests = append(tests, t)
+		}
+		if d.Has("risk") {
+			if riskIn != "" {
+				d.Errorf("risk", "%s has the section risk too; one of the files may have it", riskIn)
+			}
+			risk, riskIn = doc.Risk, f.Name
+			risk.validate(d)
+		}
 		problems = append(problems, d.Problems()...)
 	}
-	return newEngine(rules, hex.EncodeToString(digest.Sum(nil))), problems
+	e := newEngine(rules, hex.EncodeToString(digest.Sum(nil)))
+	e.tests, e.risk = tests, risk
+	return e, problems
 }
 
 var ruleName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
@@ -105,10 +152,25 @@ func (r *Rule) validate(d *strictyaml.Document, path string) {
 		d.Errorf(path+".actions", `name the IAM actions that the rule is for, such as ["s3:Get*"]`)
 	}
 	if r.Effect == "" {
-		d.Errorf(path+".effect", "write effect: allow or effect: deny")
+		d.Errorf(path+".effect", "write effect: allow, effect: ask or effect: deny")
+	}
+	if r.Effect == "ask" && len(r.Approvers.Groups) == 0 {
+		d.Errorf(path+".approvers", "name who may agree, such as approvers: {groups: [sre], count: 1}")
+	}
+	if r.Effect != "ask" && (len(r.Approvers.Groups) > 0 || r.Approvers.Count != 0) {
+		d.Errorf(path+".approvers", "has a meaning only with effect: ask; remove it")
+	}
+	if r.Approvers.Count < 0 || r.Approvers.Count > 10 {
+		d.Errorf(path+".approvers.count", "%d people cannot be asked; write 1 to 10", r.Approvers.Count)
+	}
+	if d.Has(path + ".when") {
+		var err error
+		if r.condition, err = compile(r.When); err != nil {
+			d.Errorf(path+".when", "%s", err)
+		}
 	}
 	if r.Effect == "deny" {
-		for key, set := range map[string]bool{"allow_credentials": r.AllowCredentials, "mask": len(r.Mask) > 0, "unmask": len(r.Unmask) > 0} {
+		for key, set := range map[string]bool{"allow_credentials": r.AllowCredentials, "mask": len(r.Mask) > 0, "unmask": len(r.Unmask) > 0, "scope": r.Scope != ""} {
 			if set {
 				d.Errorf(path+"."+key, "has no meaning in a rule that denies; remove it")
 			}

@@ -59,3 +59,24 @@ func show(s string) string {
 	}
 	return s + cut
 }
+
+// noAsking is what an agent is told while there is nobody to ask.
+const noAsking = "This gateway cannot ask anybody yet, so the call is refused; sending it again will not help. Use an operation that changes less, or ask an operator."
+
+func askedBy(n *need, rules []string) string {
+	return what(n) + " needs a person's approval by " + ruleList(rules) + ". " + noAsking
+}
+
+func asRisky(n *need, r Risk, at int) string {
+	return what(n) + " needs a person's approval: its risk is " + strconv.Itoa(r.Score) + " of 100 (" + strings.Join(r.Reasons, ", ") + "), and from " + strconv.Itoa(at) + " on somebody must agree. " + noAsking
+}
+
+func tooRisky(n *need, r Risk, at int) string {
+	return what(n) + " is denied: its risk is " + strconv.Itoa(r.Score) + " of 100 (" + strings.Join(r.Reasons, ", ") + "), and from " + strconv.Itoa(at) +
+		" on nothing is allowed. Sending it again will not help; use an operation that changes less, or ask an operator."
+}
+
+func unevaluated(n *need, rule string, err error) string {
+	return what(n) + " is denied, since the condition of rule " + rule + " cannot be evaluated: " + err.Error() +
+		". Sending it again will not help; ask an operator to mend the rule."
+}

@@ -16,12 +16,16 @@ type Effect int
 const (
 	Deny Effect = iota
 	Allow
+	Ask // allow it once a person has agreed
 )
 
 // String is the word used in rule files, events and metrics.
 func (e Effect) String() string {
-	if e == Allow {
+	switch e {
+	case Allow:
 		return "allow"
+	case Ask:
+		return "ask"
 	}
 	return "deny"
 }
@@ -47,8 +51,20 @@ type Rule struct {
 	Resources []ARNGlob `yaml:"resources"`
 	// Regions are globs over region names. Empty: any.
 	Regions []Glob `yaml:"regions"`
-	// Effect is allow or deny. Required.
+	// When is a CEL expression (https://cel.dev) that must hold too. It sees
+	// who.issuer, who.subject, who.groups, session, target, service, operation, action
+	// and access (of the primary action), resources, region, classes, params,
+	// request.method, request.host, request.path, now and risk. Where it cannot be
+	// evaluated the call is denied, whatever the rule's effect. Empty: holds.
+	When string `yaml:"when"`
+	// Effect is allow, ask or deny. Required.
 	Effect EffectName `yaml:"effect"`
+	// Approvers are who may agree. Required with ask, and only there.
+	Approvers Approvers `yaml:"approvers"`
+	// Scope is how far the credential of a call may reach: request (the default),
+	// action, service or role. Of several rules that cover a call the narrowest
+	// holds. Not with deny.
+	Scope Scope `yaml:"scope"`
 	// AllowCredentials lets the rule allow operations whose answer carries
 	// credentials. Only with effect: allow.
 	AllowCredentials bool `yaml:"allow_credentials"`
@@ -59,13 +75,48 @@ type Rule struct {
 	// if every rule that covers the call has it. Only with allow.
 	Unmask []string `yaml:"unmask"`
 
-	file     string
-	position strictyaml.Position
+	file      string
+	position  strictyaml.Position
+	condition condition
 }
 
+// Approvers are who may agree to a call that a rule asks for.
+type Approvers struct {
+	Groups []string `yaml:"groups"` // any of; at least one
+	Count  int      `yaml:"count"`  // how many different people; 0 is 1
+}
+
+// Scope is how far the credential of one call may reach.
+type Scope string
+
+// The scopes, from narrow to wide; jit says what each allows. The zero value is
+// ScopeRequest.
+const (
+	ScopeRequest Scope = "request"
+	ScopeAction  Scope = "action"
+	ScopeService Scope = "service"
+	ScopeRole    Scope = "role"
+)
+
+var scopes = []string{string(ScopeRequest), string(ScopeAction), string(ScopeService), string(ScopeRole)}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (s *Scope) UnmarshalText(text []byte) error {
+	*s = Scope(text)
+	if !slices.Contains(scopes, string(text)) {
+		return fmt.Errorf("%q is not a scope; they are %s", string(text), strings.Join(scopes, ", "))
+	}
+	return nil
+}
+
+func (s Scope) width() int { return max(0, slices.Index(scopes, string(s))) }
+
 // Who selects callers: any group or any subject that a glob matches, with regard
-// to case. One of the lists must have an entry; {subjects: ["*"]} is everybody.
+// to case. One of these lists must have an entry; {subjects: ["*"]} is everybody.
+// Issuers narrow that to tokens of some issuers: a group of one identity provider
+// is not the group of that name of another.
 type Who struct {
+	Issuers  []Glob `yaml:"issuers"` // empty: any
 	Groups   []Glob `yaml:"groups"`
 	Subjects []Glob `yaml:"subjects"`
 }
@@ -76,8 +127,8 @@ type EffectName string
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (e *EffectName) UnmarshalText(text []byte) error {
 	*e = EffectName(text)
-	if *e != "allow" && *e != "deny" {
-		return fmt.Errorf("%q is not an effect; write allow or deny", string(text))
+	if *e != "allow" && *e != "ask" && *e != "deny" {
+		return fmt.Errorf("%q is not an effect; write allow, ask or deny", string(text))
 	}
 	return nil
 }
@@ -112,6 +163,7 @@ const (
 	wrongAccess
 	wrongResource
 	noCredentials // it would cover a call that hands out credentials
+	wrongWhen     // its condition does not hold
 )
 
 // need is one thing that a call does: an action on a resource.
@@ -129,11 +181,47 @@ func (n *need) optional() bool {
 	return n.twin || n.dependent && n.lower != "iam:passrole"
 }
 
-// against compares the rule with one need of a call. Allow rules must cover it
-// for certain, deny rules need only match possibly. Decide and Explain both ask
-// here and nowhere else.
-func (r *Rule) against(in *Input, n *need, handsOut bool) mismatch {
-	deny := r.Effect == "deny"
+// question is an Input with what is worked out about it once.
+type question struct {
+	*Input
+	handsOut bool
+	risk     Risk
+	vars     map[string]any
+	asked    map[*Rule]answer
+}
+
+type answer struct {
+	holds bool
+	err   error
+}
+
+func newQuestion(in *Input) *question {
+	return &question{Input: in, handsOut: slices.Contains(in.Call.Classes, awsapi.HandsOutCredentials), risk: riskOf(in.Call)}
+}
+
+// holds evaluates the rule's condition, once for each call.
+func (q *question) holds(r *Rule) answer {
+	if r.condition.program == nil {
+		return answer{holds: true}
+	}
+	if a, ok := q.asked[r]; ok {
+		return a
+	}
+	if q.vars == nil {
+		q.vars, q.asked = q.variables(q.risk), map[*Rule]answer{}
+	}
+	var a answer
+	a.holds, a.err = r.condition.holds(q.vars)
+	q.asked[r] = a
+	return a
+}
+
+// against compares the rule with one need of a call. Rules that allow must cover
+// it for certain; for rules that restrict (deny, and ask as far as it asks) it is
+// enough to match possibly. Decide and Explain both ask here and nowhere else. A
+// rule whose condition cannot be evaluated matches; question.holds has the error.
+func (r *Rule) against(in *question, n *need, restrict bool) mismatch {
+	deny := restrict
 	switch {
 	case !slices.ContainsFunc(r.Actions, func(a ActionGlob) bool { return Match(string(a), n.lower) }):
 		return wrongAction
@@ -158,13 +246,19 @@ func (r *Rule) against(in *Input, n *need, handsOut bool) mismatch {
 	}) {
 		return wrongResource
 	}
-	if !deny && handsOut && !r.AllowCredentials {
+	if !deny && in.handsOut && !r.AllowCredentials {
 		return noCredentials
+	}
+	if a := in.holds(r); a.err == nil && !a.holds {
+		return wrongWhen
 	}
 	return matches
 }
 
-func (r *Rule) matchesWho(in *Input) bool {
+func (r *Rule) matchesWho(in *question) bool {
+	if len(r.Who.Issuers) > 0 && !matchAny(r.Who.Issuers, in.Issuer) {
+		return false
+	}
 	if matchAny(r.Who.Subjects, in.Subject) {
 		return true
 	}

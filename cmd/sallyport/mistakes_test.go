@@ -41,9 +41,9 @@ func TestMistakes(t *testing.T) {
 			write(t, "sallyport.yaml", "targets: {dev: {regions: [us-east-1]}}\nidentity: {local: true}\nbogus: 1\n")
 		}, "serve", []string{"targets.dev.role_arn: name the role", `unknown key "bogus"`}},
 		{"bad policy", func(t *testing.T) { write(t, "policy.yaml", "rules:\n  - name: x\n    effect: maybe\n") },
-			"check", []string{"policy.yaml:3:", "write allow or deny"}},
+			"check", []string{"policy.yaml:3:", "write allow, ask or deny"}},
 		{"bad policy, serve", func(t *testing.T) { write(t, "policy.yaml", "rules:\n  - name: x\n    effect: maybe\n") },
-			"serve", []string{"policy.yaml:3:", "write allow or deny"}},
+			"serve", []string{"policy.yaml:3:", "write allow, ask or deny"}},
 		{"no policy", func(t *testing.T) { remove(t, "policy.yaml") }, "check", []string{"policy.yaml", "no such file"}},
 		{"rule for no target", func(t *testing.T) { edit(t, "policy.yaml", "targets: [dev]", "targets: [nope]") },
 			"check", []string{`the target "nope" matches none of the configured targets: dev`}},
