@@ -61,6 +61,11 @@ type Upstream interface {
 	CloseKey(key string)
 }
 
+// Policy decides; it may change between two calls.
+type Policy interface {
+	Decide(in policy.Input) policy.Decision
+}
+
 // Target is an AWS role that agents may name.
 type Target struct {
 	jit.Target
@@ -73,7 +78,7 @@ type Config struct {
 	Identifier *awsapi.Identifier
 	Verifier   *identity.Verifier
 	Sessions   *identity.Sessions
-	Policy     *policy.Engine
+	Policy     Policy
 	Recorder   Recorder
 	Minter     Minter
 	Masker     *mask.Masker

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -23,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/jit"
 	"github.com/sallyport/sallyport/mask"
 	"github.com/sallyport/sallyport/mitm"
+	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/recorder"
 )
 
@@ -105,7 +108,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	engine, err := LoadPolicy(c)
+	rules, err := newLivePolicy(c.Policy.Files, func() (*policy.Engine, error) { return LoadPolicy(c) }, s.opts.Log, s.registry)
 	if err != nil {
 		return err
 	}
@@ -151,7 +154,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 		}
 	}}
 	gw, err = gateway.New(gateway.Config{
-		Identifier: ids, Verifier: verifier, Sessions: sessions, Policy: engine, Recorder: publisher, Minter: minter,
+		Identifier: ids, Verifier: verifier, Sessions: sessions, Policy: rules, Recorder: publisher, Minter: minter,
 		Masker:   mask.New(mask.Options{MaxBody: int64(c.Mask.MaxBody), PassAWSSensitive: !c.Mask.AWSSensitive}),
 		Upstream: upstream, IDs: eventIDs, Targets: targets(c), Default: c.DefaultTarget(), Tunnel: c.Tunnels(),
 		Source: "sallyport/" + eventIDs.New(), Now: s.opts.Now, Log: s.opts.Log, Metrics: gateway.NewMetrics(s.registry),
@@ -159,6 +162,15 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ticker := time.NewTicker(policyInterval)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	s.background("policy", func() error {
+		defer ticker.Stop()
+		defer signal.Stop(hup)
+		rules.run(ctx, ticker.C, hup)
+		return nil
+	})
 	s.onStop("sessions", func(context.Context) error { sessions.CloseAll(); return nil })
 	s.background("sessions", func() error { sessions.Run(ctx); return nil })
 
