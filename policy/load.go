@@ -34,11 +34,14 @@ func Load(paths []string) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if problems := e.failedTests(); len(problems) > 0 {
-		return nil, problems.Err()
+	if err := e.CheckTests(); err != nil {
+		return nil, err
 	}
 	return e, nil
 }
+
+// CheckTests runs the tests; the error has every one that fails.
+func (e *Engine) CheckTests() error { return e.failedTests().Err() }
 
 // LoadUntested is Load without running the tests, for who runs them himself.
 func LoadUntested(paths []string) (*Engine, error) {

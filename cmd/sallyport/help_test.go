@@ -95,7 +95,7 @@ func TestUsage(t *testing.T) {
 		{"sessions show a b", "at most 1 arg"},
 		{"ca", "say which: bundle, show"},
 		{"policy", "say which: explain"},
-		{"policy explain", "--action is missing"},
+		{"policy explain", "say one of --action, --request and --record"},
 		{"policy explain --action s3:GetObject --resource bucket", "is not an ARN"},
 		{"completion", "name one shell: bash, zsh, fish"},
 		{"completion tcsh", "name one shell"},

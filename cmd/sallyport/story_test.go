@@ -82,10 +82,10 @@ func TestCA(t *testing.T) {
 func TestExplain(t *testing.T) {
 	initialise(t)
 	out := must(t, "policy", "explain", "--action", "s3:GetObject", "--resource", "arn:aws:s3:::acme-dev/report.csv")
-	if !strings.HasPrefix(out, "allow  s3:GetObject (Read) on arn:aws:s3:::acme-dev/report.csv\n") || !strings.Contains(out, "* read-dev ") {
+	if !strings.HasPrefix(out, "allow  s3:GetObject\n") || !strings.Contains(out, "\nneeds   s3:GetObject (Read) on arn:aws:s3:::acme-dev/report.csv\n") || !strings.Contains(out, "* read-dev ") {
 		t.Error(out)
 	}
-	if out := must(t, "policy", "explain", "--action", "sts:GetCallerIdentity"); !strings.HasPrefix(out, "allow  sts:GetCallerIdentity (no access level) on *\n") {
+	if out := must(t, "policy", "explain", "--action", "sts:GetCallerIdentity"); !strings.HasPrefix(out, "allow  sts:GetCallerIdentity\n") {
 		t.Error(out)
 	}
 	var x struct {
@@ -99,8 +99,43 @@ func TestExplain(t *testing.T) {
 	if x.Effect != "deny" || len(x.Rules) != 1 || x.Rules[0] != "protect-from-deletion" || len(x.Explained) != 3 || x.Explained[0].Why == "" {
 		t.Errorf("%+v", x)
 	}
+	// A request as it was captured, and an API operation that is no action.
+	raw := "POST / HTTP/1.1\nHost: ec2.us-east-1.amazonaws.com\nContent-Type: application/x-www-form-urlencoded\nContent-Length: 65\n\nAction=TerminateInstances&Version=2016-11-15&InstanceId.1=i-0abcd"
+	if err := os.WriteFile("captured.http", []byte(raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out = must(t, "policy", "explain", "--request", "captured.http")
+	for _, want := range []string{"deny  ec2:TerminateInstances\n", "instance/i-0abcd\n", "class   [destroys]\n", "risk    60 (destroys: +40, access level Write: +20)\n", "* protect-from-deletion "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("want %q in\n%s", want, out)
+		}
+	}
+	if out := must(t, "policy", "explain", "--action", "s3:ListObjectsV2", "--params", `{"Bucket": "b"}`); !strings.Contains(out, "needs   s3:ListBucket (List) on *\n") {
+		t.Error(out)
+	}
+	if r := do(t, "policy", "explain", "--request", "sallyport.yaml"); r.code != exitFailed || !strings.Contains(r.stderr, "is not an HTTP/1.1 request") {
+		t.Errorf("%+v", r)
+	}
+	if r := do(t, "policy", "explain", "--record", "01ARZ3NDEKTSV4RRFFQ69G5FAV"); r.code != exitFailed || !strings.Contains(r.stderr, "on record") {
+		t.Errorf("%+v", r)
+	}
 	if out := must(t, "policy", "explain", "--action", "s3:GetObject", "--groups", "others"); !strings.HasPrefix(out, "deny ") {
 		t.Error(out)
+	}
+}
+
+func TestPolicyTest(t *testing.T) {
+	initialise(t)
+	if out := must(t, "policy", "test"); strings.Count(out, "ok   ") != 3 || !strings.Contains(out, "for groups strangers, target dev: deny\n") {
+		t.Error(out)
+	}
+	more := "rules: []\ntests:\n  - {target: dev, call: \"s3:GetObject\", expect: allow}\n"
+	if err := os.WriteFile("more.yaml", []byte(more), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := do(t, "policy", "test", "--file", "more.yaml")
+	if r.code != exitFailed || !strings.Contains(r.stdout, "FAIL more.yaml:3  s3:GetObject") || !strings.Contains(r.stdout, "expected allow, got deny") || !strings.Contains(r.stderr, "1 of 4 tests failed") {
+		t.Errorf("%+v", r)
 	}
 }
 
@@ -251,8 +286,13 @@ func TestServe(t *testing.T) {
 	if text := must(t, "sessions", "list"); !strings.Contains(text, list[0].Session) || !strings.Contains(text, "second") {
 		t.Error(text)
 	}
-	if text := must(t, "sessions", "show"); !strings.Contains(text, list[0].Session) || !strings.Contains(text, "deny by protect-from-deletion") {
+	text := must(t, "sessions", "show")
+	if !strings.Contains(text, list[0].Session) || !strings.Contains(text, "deny by protect-from-deletion") {
 		t.Error(text)
+	}
+	_, id, _ := strings.Cut(text, "request ")
+	if out := must(t, "policy", "explain", "--record", id[:26]); !strings.HasPrefix(out, "deny ") || !strings.Contains(out, "* protect-from-deletion ") {
+		t.Error(out)
 	}
 	if text := must(t, "sessions", "show", list[1].Session[:25]); !strings.Contains(text, "s3:GetObject") || !strings.Contains(text, "aborted") {
 		t.Error(text)

@@ -84,7 +84,7 @@ func Bundle(a *ca.Authority) ([]byte, error) { return ca.BundleOf(a.RootPEM()) }
 
 // LoadPolicy reads the rules and checks that the targets they name exist.
 func LoadPolicy(c *config.Config) (*policy.Engine, error) {
-	e, err := policy.Load(c.Policy.Files)
+	e, err := policy.LoadUntested(c.Policy.Files)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,11 @@ func LoadPolicy(c *config.Config) (*policy.Engine, error) {
 	for name := range c.Targets {
 		names = append(names, name)
 	}
-	return e, e.CheckTargets(names)
+	// A misspelt target fails tests too, but says more.
+	if err := e.CheckTargets(names); err != nil {
+		return nil, err
+	}
+	return e, e.CheckTests()
 }
 
 // GatewayURL is where an agent on this machine reaches the gateway.
