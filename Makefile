@@ -5,7 +5,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race e2e lint vulncheck bench fuzz generate clean
+.PHONY: help build demo test race e2e lint vulncheck bench fuzz catalog clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
 
-generate: ## rebuild awsapi/catalog from the data set beside the repository
-	$(GO) generate ./...
+catalog: ## rebuild the API catalog from the botocore that is installed; says what changed
+	@python3 -c 'import botocore; print("botocore", botocore.__version__)' || { echo "catalog: botocore is needed: pip install botocore"; exit 1; }
+	@mkdir -p bin/catalog && rm -rf bin/catalog/*
+	PYTHONDONTWRITEBYTECODE=1 python3 awsapi/catalog/build/build.py --out bin/catalog
+	$(GO) run ./awsapi/catalog/gen -data bin/catalog -out awsapi/catalog/tables
 
 clean: ## remove build products
 	rm -rf bin

@@ -23,6 +23,7 @@ type Catalog struct {
 	Index
 	byID     map[string]int
 	services []lazyService
+	archive  []byte // bindings and details of all services, compressed
 }
 
 type lazyService struct {
@@ -31,13 +32,17 @@ type lazyService struct {
 	err  error
 }
 
-// Load decodes the index.
-func Load() (*Catalog, error) {
-	b, err := expand(indexTable)
+// Load decodes the embedded index.
+func Load() (*Catalog, error) { return Parse(indexTable, serviceTable) }
+
+// Parse decodes tables: what Load does with the embedded ones. The archive is kept
+// and must not change.
+func Parse(index, archive []byte) (*Catalog, error) {
+	b, err := expand(index)
 	if err != nil {
 		return nil, fmt.Errorf("read the API catalog's index: %w", err)
 	}
-	c := &Catalog{}
+	c := &Catalog{archive: archive}
 	if err := json.Unmarshal(b, &c.Index); err != nil {
 		return nil, fmt.Errorf("parse the API catalog's index: %w", err)
 	}
@@ -71,14 +76,15 @@ type Service struct {
 	Operations map[string]*Operation
 	once       sync.Once
 	raw        map[string]json.RawMessage
+	archive    []byte
 	err        error
 	mu         sync.Mutex
 	details    map[string]*Detail // guarded by mu
 }
 
 func (c *Catalog) decode(i int) (*Service, error) {
-	s := &Service{ServiceInfo: c.Services[i]}
-	b, err := expand(serviceTable[s.Offset : s.Offset+s.Bindings])
+	s := &Service{ServiceInfo: c.Services[i], archive: c.archive}
+	b, err := expand(c.archive[s.Offset : s.Offset+s.Bindings])
 	if err != nil {
 		return nil, fmt.Errorf("read the API catalog's %s: %w", s.ID, err)
 	}
@@ -97,7 +103,7 @@ func (c *Catalog) decode(i int) (*Service, error) {
 func (s *Service) Detail(operation string) (*Detail, error) {
 	s.once.Do(func() {
 		at := s.Offset + s.Bindings
-		b, err := expand(serviceTable[at : at+s.ServiceInfo.Details])
+		b, err := expand(s.archive[at : at+s.ServiceInfo.Details])
 		if err == nil {
 			err = json.Unmarshal(b, &s.raw)
 		}
