@@ -7,6 +7,10 @@ import (
 	"github.com/sallyport/sallyport/refusal"
 )
 
+// MaxBody is how many bytes of a body that is judged are read; a longer one is
+// refused. Objects (s3:PutObject and the like) are not judged and have no limit.
+const MaxBody = 16 << 20
+
 // Protocol is an AWS protocol, by the catalog's name for it.
 type Protocol string
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/mask"
 	"github.com/sallyport/sallyport/refusal"
 )
@@ -41,7 +42,7 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 	if p.plan.Needed() || resp.StatusCode >= 300 {
 		if n := resp.ContentLength; n != 0 && x.r.Method != http.MethodHead {
 			if n < 0 {
-				n = MaxJudgedBody
+				n = awsapi.MaxBody
 			}
 			if err := h.reserve(ctx, x, min(n, maxShare)); err != nil {
 				return refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")

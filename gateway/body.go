@@ -25,7 +25,7 @@ func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) 
 		return nil, nil
 	}
 	n := x.r.ContentLength
-	if n > MaxJudgedBody {
+	if n > awsapi.MaxBody {
 		return nil, tooLong()
 	}
 	if n == 0 {
@@ -33,7 +33,7 @@ func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) 
 	}
 	reserve := n
 	if n < 0 {
-		reserve = MaxJudgedBody
+		reserve = awsapi.MaxBody
 	}
 	if err := h.reserve(ctx, x, reserve); err != nil {
 		return nil, refusal.Wrap(refusal.Unavailable, err, "the gateway is busy with other large requests; nothing was sent to AWS, try again later")
@@ -42,7 +42,7 @@ func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) 
 	if n > 0 {
 		buf.Grow(int(n) + bytes.MinRead)
 	}
-	_, err := io.Copy(&buf, http.MaxBytesReader(nil, x.r.Body, MaxJudgedBody))
+	_, err := io.Copy(&buf, http.MaxBytesReader(nil, x.r.Body, awsapi.MaxBody))
 	var tooMany *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooMany):
@@ -74,7 +74,7 @@ func (h *handler) reserve(ctx context.Context, x *exchange, n int64) error {
 }
 
 func tooLong() error {
-	return refusal.New(refusal.Malformed, "the body is longer than %d MiB, the most that is read of a request that is judged by its body; objects (s3:PutObject and the like) have no limit", MaxJudgedBody>>20)
+	return refusal.New(refusal.Malformed, "the body is longer than %d MiB, the most that is read of a request that is judged by its body; objects (s3:PutObject and the like) have no limit", awsapi.MaxBody>>20)
 }
 
 // digesting hashes and counts what is read through it.

@@ -29,9 +29,6 @@ import (
 
 // Limits of one request. They bound memory, and are stated in docs/operations.md.
 const (
-	// MaxJudgedBody is how many bytes of a body that must be judged whole are
-	// read; a longer one is refused. Object streams have no limit.
-	MaxJudgedBody = 16 << 20
 	// maxBuffered bounds the bodies that all requests together hold in memory.
 	maxBuffered = 256 << 20
 	// maxShare is how much of that one identity may hold.

@@ -14,8 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
+	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/event"
-	"github.com/sallyport/sallyport/gateway"
 )
 
 // Hosts below an AWS suffix that are not AWS's to sign belong to anybody: an API
@@ -172,14 +172,14 @@ func TestUnknownOperationsAndMalformedRequests(t *testing.T) {
 		}, 400, "malformed"},
 		{"a declared body over the limit", func() answer {
 			c := r.tunnel(t, dynamoHost, token)
-			head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n%s\r\n", dynamoHost, c.signature("dev"), gateway.MaxJudgedBody+1,
+			head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Length: %d\r\n%s\r\n", dynamoHost, c.signature("dev"), awsapi.MaxBody+1,
 				lines(jsonCall("DynamoDB_20120810.GetItem")))
 			return c.raw(t, "POST", head)
 		}, 400, "malformed"},
 		{"an announced body over the limit", func() answer {
 			c := r.tunnel(t, dynamoHost, token)
 			return c.raw(t, "POST", fmt.Sprintf("POST / HTTP/1.1\r\nHost: %s\r\n%s\r\nExpect: 100-continue\r\nContent-Length: %d\r\n%s\r\n", dynamoHost, c.signature("dev"),
-				gateway.MaxJudgedBody+1, lines(jsonCall("DynamoDB_20120810.GetItem"))))
+				awsapi.MaxBody+1, lines(jsonCall("DynamoDB_20120810.GetItem"))))
 		}, 400, "malformed"},
 		{"a chunked body over the limit", func() answer {
 			c := r.tunnel(t, dynamoHost, token)
@@ -187,7 +187,7 @@ func TestUnknownOperationsAndMalformedRequests(t *testing.T) {
 				head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: %s\r\n%s\r\nTransfer-Encoding: chunked\r\n%s\r\n", dynamoHost, c.signature("dev"),
 					lines(jsonCall("DynamoDB_20120810.GetItem")))
 				_, err := fmt.Fprint(c, head)
-				for i := 0; err == nil && i < gateway.MaxJudgedBody>>20+1; i++ {
+				for i := 0; err == nil && i < awsapi.MaxBody>>20+1; i++ {
 					_, err = fmt.Fprintf(c, "%x\r\n%s\r\n", len(long), long)
 				}
 			}()

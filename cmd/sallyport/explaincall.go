@@ -13,7 +13,6 @@ import (
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/event"
-	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/internal/server"
 	"github.com/sallyport/sallyport/recorder"
 )
@@ -39,7 +38,7 @@ func callFromFile(ids *awsapi.Identifier, name, account string) (*awsapi.Call, e
 	}
 	var body []byte
 	if !head.Streams() {
-		if body, err = io.ReadAll(io.LimitReader(r.Body, gateway.MaxJudgedBody)); err != nil {
+		if body, err = io.ReadAll(io.LimitReader(r.Body, awsapi.MaxBody)); err != nil {
 			return nil, fmt.Errorf("%s: the body is shorter than its Content-Length says: %w", name, err)
 		}
 	}
