@@ -89,10 +89,10 @@ func (id *Identifier) CallByName(name, resource, partition, region string) (*Cal
 
 // WithParams is a copy of a call that was made by name, with parameters. A call
 // that came over the wire keeps those it came with.
-func (c *Call) WithParams(params map[string]any) *Call {
+func (c *Call) WithParams(p map[string]any) *Call {
 	out := *c
 	if c.canonical.IsZero() && c.uncarried == nil {
-		out.params = params
+		out.params = &params{all: p}
 	}
 	return &out
 }

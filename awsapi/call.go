@@ -2,8 +2,10 @@ package awsapi
 
 import (
 	"net/http"
+	"sync"
 
 	"github.com/sallyport/sallyport/awsapi/catalog"
+	"github.com/sallyport/sallyport/internal/awschunked"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -62,15 +64,39 @@ type Call struct {
 	canonical    Canonical
 	ownerHeaders []string // see WithBucketOwner
 	detail       *catalog.Detail
-	params       map[string]any
+	params       *params
 }
 
-// Params are the input members by their model names, as JSON-like values; bodies
-// that stream are left out. The caller must not change the map.
-func (c *Call) Params() map[string]any { return c.params }
+// Params are the input members by their names in AWS's model, whatever the wire
+// format and wherever in the request they came, as JSON-like values: map[string]any,
+// []any, string, json.Number, bool, nil. Blobs are in base64, times as they came;
+// bodies that stream are left out. The caller must not change the map.
+func (c *Call) Params() map[string]any {
+	if c.params == nil {
+		return nil
+	}
+	return c.params.document()
+}
+
+// params makes the document of a call's parameters when it is first asked for.
+type params struct {
+	doc  *document
+	once sync.Once
+	all  map[string]any
+}
+
+func (p *params) document() map[string]any {
+	p.once.Do(func() {
+		if p.doc != nil {
+			p.all = p.doc.object(0)
+		}
+	})
+	return p.all
+}
 
 // Uncarried is nil, or why the gateway cannot sign and send the call although it
-// knows what it is: SigV4A, presigned URLs, signed chunks, two-way event streams.
+// knows what it is: two-way event streams, S3 on Outposts and Object Lambda, SigV4A's
+// signed chunks, signed chunks for anything but an S3 object.
 // Such a call can be explained and recorded; its Canonical is the zero value.
 func (c *Call) Uncarried() *refusal.Error { return c.uncarried }
 
@@ -112,6 +138,13 @@ const (
 	// PayloadStreamingUnsignedTrailer: STREAMING-UNSIGNED-PAYLOAD-TRAILER, an
 	// aws-chunked body with a checksum trailer inside.
 	PayloadStreamingUnsignedTrailer
+	// PayloadStreamingSigned: STREAMING-AWS4-HMAC-SHA256-PAYLOAD, an aws-chunked body
+	// in which each chunk's signature is made with that of the one before, the first
+	// with the request's. Only S3 takes it.
+	PayloadStreamingSigned
+	// PayloadStreamingSignedTrailer: STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, with a
+	// checksum trailer and its signature at the end.
+	PayloadStreamingSignedTrailer
 )
 
 // Canonical is the request that was judged, in the form in which it is signed
@@ -121,16 +154,22 @@ type Canonical struct {
 	method, host  string
 	rawPath       string // percent-encoded exactly as received
 	rawQuery      string // as received, less authentication parameters
-	header        http.Header
+	header        []field
 	payload       Payload
 	contentSHA256 string // the client's x-amz-content-sha256, "" when absent
 	body          []byte // the whole body, nil when it streams
 	streams       bool
-	contentLength int64 // of a streaming body as declared, -1 for chunked
+	contentLength int64  // of a streaming body as declared, -1 for chunked
+	spooledSHA256 string // see WithBody
+	chunks        awschunked.Declared
 	signingName   string
 	signingRegion string
-	doubleEncode  bool // every service but S3 encodes the path twice when signing
+	regionSet     string // SigV4A's, in place of signingRegion; "" for SigV4
+	doubleEncode  bool   // every service but S3 encodes the path twice when signing
 }
+
+// field is one header that goes on; its name is as net/http writes it.
+type field struct{ name, value string }
 
 // Method is the HTTP method.
 func (c Canonical) Method() string { return c.method }
@@ -144,9 +183,17 @@ func (c Canonical) RawPath() string { return c.rawPath }
 // RawQuery is the query string as judged, without authentication parameters.
 func (c Canonical) RawQuery() string { return c.rawQuery }
 
-// Header returns a copy of the headers that go on. Content-Length, Host and
-// everything about authentication are not among them.
-func (c Canonical) Header() http.Header { return c.header.Clone() }
+// Header are the headers that go on, in a map of the caller's own. Content-Length,
+// Host and everything about authentication are not among them.
+func (c Canonical) Header() http.Header {
+	out := make(http.Header, len(c.header)+6) // the signer adds its own
+	values := make([]string, len(c.header))
+	for i, f := range c.header {
+		values[i] = f.value
+		out[f.name] = values[i : i+1 : i+1]
+	}
+	return out
+}
 
 // Payload is the form of the body.
 func (c Canonical) Payload() Payload { return c.payload }
@@ -164,11 +211,38 @@ func (c Canonical) Streams() bool { return c.streams }
 // ContentLength is the body's length in bytes, -1 when unknown (chunked).
 func (c Canonical) ContentLength() int64 { return c.contentLength }
 
+// NeedsHash reports a body that streams and whose hash must be in the signature: it
+// has to be read to its end before the request can be signed. S3 takes a body that is
+// not signed; other services do so only where the client says so.
+func (c Canonical) NeedsHash() bool {
+	return c.streams && c.payload == PayloadAbsent && c.doubleEncode && c.contentLength != 0 && c.spooledSHA256 == ""
+}
+
+// WithBody is c for a body that NeedsHash and was read whole: its SHA-256 in hex and
+// its length in bytes.
+func (c Canonical) WithBody(sha256 string, size int64) Canonical {
+	if c.NeedsHash() {
+		c.spooledSHA256, c.contentLength = sha256, size
+	}
+	return c
+}
+
+// SpooledSHA256 is the hash that WithBody was given, "" for none.
+func (c Canonical) SpooledSHA256() string { return c.spooledSHA256 }
+
+// Chunks is what the headers declare of an aws-chunked body; its zero value is that
+// of every other body. It was checked against the headers: they agree.
+func (c Canonical) Chunks() awschunked.Declared { return c.chunks }
+
 // SigningName and SigningRegion are the SigV4 credential scope.
 func (c Canonical) SigningName() string { return c.signingName }
 
 // SigningRegion is the region of the SigV4 credential scope.
 func (c Canonical) SigningRegion() string { return c.signingRegion }
+
+// RegionSet is "*" for a request that is signed with SigV4A for every region, and ""
+// for one that is signed with SigV4 for SigningRegion.
+func (c Canonical) RegionSet() string { return c.regionSet }
 
 // DoubleEncodePath is false for S3 and its kin, whose canonical URI is the path
 // encoded once (SigV4, "Create a canonical request").

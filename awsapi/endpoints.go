@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/awsapi/catalog"
-	"github.com/sallyport/sallyport/refusal"
 )
 
 // CustomEndpoint is a host name that the operator vouches for: a VPC endpoint, a
@@ -105,5 +104,3 @@ func (id *Identifier) multiRegion(h *Host, sfx suffix, rest string) {
 		h.candidates = []candidate{{service: s, partition: q, multiRegion: true}}
 	}
 }
-
-var errSigV4A = refusal.New(refusal.Unidentified, "multi-region endpoints need SigV4A, which is not carried by this gateway; use a regional endpoint")

@@ -1,9 +1,7 @@
 package awsapi
 
 import (
-	"encoding/json"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/awsapi/catalog"
@@ -21,8 +19,9 @@ func (r *resolver) arnExpression(e, template, typ string) []Resource {
 		return []Resource{{ARN: "*", Type: typ}}
 	case strings.HasPrefix(e, "%%iftemplatematch%") && strings.HasSuffix(e, "%%"):
 		var out []Resource
+		tpl := templateOf(template)
 		for _, v := range r.expression(e[len("%%iftemplatematch%") : len(e)-2]) {
-			if fitsTemplate(template, v) {
+			if tpl.fits(v) {
 				out = append(out, r.resource(v, typ, false))
 			}
 		}
@@ -68,7 +67,7 @@ var (
 // substitute fills an expression's members and labels; nothing if one is not
 // there.
 func (r *resolver) substitute(e string) []string {
-	if m := regexCall.FindStringSubmatchIndex(e); m != nil {
+	if m := regexCallIn(e); m != nil {
 		re, err := regexp.Compile(e[m[4]:m[5]])
 		if err != nil {
 			return nil
@@ -85,42 +84,53 @@ func (r *resolver) substitute(e string) []string {
 		}
 		return out
 	}
+	t := templateOf(e)
 	out := []string{""}
-	last := 0
-	for _, loc := range variable.FindAllStringSubmatchIndex(e, -1) {
-		values, ok := r.standard(e[loc[2]:loc[3]])
-		if !ok {
-			values = r.values(e[loc[2]:loc[3]])
+	for _, p := range t.parts {
+		var values []string
+		if !isStandard(p.name) {
+			values = r.values(p.name)
+		} else if v := r.standard(p.name); v != "" || p.name == "Region" {
+			values = []string{v}
 		}
 		if len(values) == 0 || len(out)*len(values) > 1000 {
 			return nil
 		}
-		var next []string
-		for _, p := range out {
+		next := make([]string, 0, len(out)*len(values))
+		for _, o := range out {
 			for _, v := range values {
-				next = append(next, p+e[last:loc[0]]+v)
+				next = append(next, o+p.literal+v)
 			}
 		}
-		out, last = next, loc[1]
+		out = next
 	}
 	for i := range out {
-		out[i] += e[last:]
+		out[i] += t.tail
 	}
-	if strings.HasPrefix(e, "arn:") && strings.IndexByte(e, '{') >= 0 {
+	if strings.HasPrefix(e, "arn:") && strings.IndexByte(t.tail, '{') >= 0 {
 		missing := false
-		tail := labelName.ReplaceAllStringFunc(e[last:], func(m string) string {
-			v, ok := r.labels[m[1:len(m)-1]]
-			missing = missing || !ok
+		tail := labelName.ReplaceAllStringFunc(t.tail, func(m string) string {
+			name := m[1 : len(m)-1]
+			v := r.text(member(r.match.op.Labels.Get(name), name))
+			missing = missing || v == ""
 			return v
 		})
 		if missing {
 			return nil
 		}
 		for i := range out {
-			out[i] = strings.TrimSuffix(out[i], e[last:]) + tail
+			out[i] = strings.TrimSuffix(out[i], t.tail) + tail
 		}
 	}
 	return out
+}
+
+// regexCallIn finds a call of the map's regex function.
+func regexCallIn(e string) []int {
+	if !strings.Contains(e, "%%regex%") {
+		return nil
+	}
+	return regexCall.FindStringSubmatchIndex(e)
 }
 
 // expression evaluates a binding such as ${A.B[].C}, ${A}* or a literal.
@@ -135,80 +145,70 @@ func (r *resolver) expression(e string) []string {
 }
 
 // values are the strings at a member path. A path through a list goes through
-// each element.
+// each element; `*` is any element or value.
 func (r *resolver) values(path string) []string {
-	nodes := []any{any(r.call.params)}
-	for part := range strings.SplitSeq(path, ".") {
-		name := strings.TrimSuffix(part, "[]")
-		var next []any
-		for _, n := range nodes {
-			m, ok := n.(map[string]any)
-			if !ok {
-				continue
-			}
-			v, ok := r.lookup(m, name)
-			if !ok {
-				continue
-			}
-			if l, ok := v.([]any); ok {
-				next = append(next, l...)
-			} else {
-				next = append(next, v)
-			}
-		}
-		nodes = next
-	}
 	var out []string
-	for _, n := range nodes {
-		switch v := n.(type) {
-		case string:
-			if v != "" {
-				out = append(out, v)
-			}
-		case json.Number:
-			out = append(out, v.String())
+	r.each(0, path, func(n *node) {
+		if (n.kind == textNode || n.kind == numberNode) && n.text != "" {
+			out = append(out, n.text)
 		}
-	}
+	})
 	return out
 }
 
-// lookup finds a member. The query protocols name lists after their element
-// (InstanceIds is InstanceId.1 on the wire), EC2 in upper case. Where a request
-// brings more than one of these spellings, AWS acts on one and takes no notice of
-// the others, and which is not for us to guess: Call refuses it.
-func (r *resolver) lookup(m map[string]any, name string) (any, bool) {
-	p := r.call.Protocol
-	if p != Query && p != EC2 {
-		v, ok := m[name]
-		return v, ok
+// text is the one string at a top-level member, "" for none.
+func (r *resolver) text(name string) string {
+	if i := r.doc.child(0, name); i != 0 && r.doc.nodes[i].kind == textNode {
+		return r.doc.nodes[i].text
 	}
-	spellings := []string{name}
-	if p == EC2 && name != "" {
-		spellings = append(spellings, strings.ToUpper(name[:1])+name[1:])
+	return ""
+}
+
+// each calls f for the nodes at a path below node at.
+func (r *resolver) each(at int32, path string, f func(*node)) {
+	if r.doc.nodes[at].kind == listNode {
+		for c := r.doc.nodes[at].first; c != 0; c = r.doc.nodes[c].next {
+			r.each(c, path, f)
+		}
+		return
 	}
-	for _, s := range slices.Clone(spellings) {
-		if one, ok := strings.CutSuffix(s, "s"); ok {
-			spellings = append(spellings, one)
+	if path == "" {
+		f(&r.doc.nodes[at])
+		return
+	}
+	name, rest, _ := strings.Cut(path, ".")
+	name = strings.TrimSuffix(name, "[]")
+	if name == "*" {
+		if r.doc.nodes[at].kind != objectNode { // an element of a list, which each went through
+			r.each(at, rest, f)
+			return
+		}
+		for c := r.doc.nodes[at].first; c != 0; c = r.doc.nodes[c].next {
+			r.each(c, rest, f)
+		}
+		return
+	}
+	if c := r.lookup(at, name); c != 0 {
+		r.each(c, rest, f)
+	}
+}
+
+// lookup finds a member. The operation map calls some lists of the query protocols
+// by their names on the wire (InstanceId for InstanceIds).
+func (r *resolver) lookup(at int32, name string) int32 {
+	if c := r.doc.child(at, name); c != 0 || name == "" {
+		return c
+	}
+	if p := r.call.Protocol; p != Query && p != EC2 {
+		return 0
+	}
+	upper := strings.ToUpper(name[:1]) + name[1:]
+	for _, s := range []string{upper, upper + "s", strings.TrimSuffix(upper, "s"), name + "s"} {
+		if c := r.doc.child(at, s); c != 0 {
+			return c
 		}
 	}
-	slices.Sort(spellings)
-	var found any
-	first := ""
-	for _, s := range slices.Compact(spellings) {
-		v, ok := m[s]
-		_, list := v.([]any)
-		switch {
-		case !ok:
-		case s == strings.TrimSuffix(name, "s") && s != name && !list && m[name] != nil:
-			// A member of its own beside the list: PreferredOutpostArn and
-			// PreferredOutpostArns.
-		case first != "":
-			r.twoSpellings = first + " and " + s
-		default:
-			found, first = v, s
-		}
-	}
-	return found, first != ""
+	return 0
 }
 
 // holds evaluates a row's condition on the input.
@@ -235,21 +235,7 @@ func (r *resolver) holds(c *catalog.Condition) bool {
 
 // exists reports that the member is there, whatever its type.
 func (r *resolver) exists(path string) bool {
-	nodes := []any{any(r.call.params)}
-	for part := range strings.SplitSeq(path, ".") {
-		var next []any
-		for _, n := range nodes {
-			if m, ok := n.(map[string]any); ok {
-				if v, ok := r.lookup(m, strings.TrimSuffix(part, "[]")); ok {
-					if l, ok := v.([]any); ok {
-						next = append(next, l...)
-					} else {
-						next = append(next, v)
-					}
-				}
-			}
-		}
-		nodes = next
-	}
-	return len(nodes) > 0
+	found := false
+	r.each(0, path, func(*node) { found = true })
+	return found
 }

@@ -1,8 +1,6 @@
 package awsapi
 
 import (
-	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -77,9 +75,12 @@ func parseQueryMulti(raw string) ([]pair, error) {
 		if part == "" || len(out) > maxPairs {
 			return nil, refusal.New(refusal.Malformed, "the query has an empty parameter or too many")
 		}
+		if strings.IndexByte(part, '+') >= 0 {
+			return nil, refusal.New(refusal.Malformed, "the query has a bare plus, which is a space to some readers and a plus to others: write %%20 or %%2B")
+		}
 		k, v, _ := strings.Cut(part, "=")
-		key, ok1 := unescape(k, true)
-		val, ok2 := unescape(v, true)
+		key, ok1 := unescape(k, false)
+		val, ok2 := unescape(v, false)
 		if !ok1 || !ok2 || key == "" || strings.IndexByte(part, ';') >= 0 {
 			return nil, refusal.New(refusal.Malformed, "the query has a parameter that is not plain percent-encoded UTF-8: %q", clip(k))
 		}
@@ -136,106 +137,4 @@ func unhex(c byte) int {
 		return int(c-'A') + 10
 	}
 	return -1
-}
-
-const maxFormDepth = 32
-
-// formDocument builds the document that the dotted keys of a query-protocol form
-// stand for: A.B=1 is {"A":{"B":"1"}}, A.1=x and A.member.1=x are {"A":["x"]}.
-func formDocument(pairs []pair) (map[string]any, error) {
-	root := map[string]any{}
-	for _, p := range pairs {
-		if p.key == "Action" || p.key == "Version" {
-			continue
-		}
-		node := root
-		parts := strings.Split(p.key, ".")
-		if len(parts) > maxFormDepth {
-			return nil, refusal.New(refusal.Malformed, "the form's parameter %q is nested more than %d deep", clip(p.key), maxFormDepth)
-		}
-		for i, part := range parts {
-			if i == len(parts)-1 {
-				if _, ok := node[part]; ok {
-					return nil, refusal.New(refusal.Malformed, "the form's parameter %q is both a value and a structure", clip(p.key))
-				}
-				node[part] = p.value
-				break
-			}
-			next, ok := node[part]
-			if !ok {
-				m := map[string]any{}
-				node[part] = m
-				node = m
-				continue
-			}
-			m, ok := next.(map[string]any)
-			if !ok {
-				return nil, refusal.New(refusal.Malformed, "the form's parameter %q is both a value and a structure", clip(p.key))
-			}
-			node = m
-		}
-	}
-	for k, v := range root {
-		root[k] = foldLists(v, k)
-	}
-	return root, nil
-}
-
-// foldLists makes lists of what is numbered. name is the name of v.
-func foldLists(v any, name string) any {
-	m, ok := v.(map[string]any)
-	if !ok {
-		return v
-	}
-	for k, e := range m {
-		m[k] = foldLists(e, k)
-	}
-	if len(m) == 1 {
-		for k, e := range m {
-			// Lists have a "member", maps an "entry" element; some lists are named
-			// after their element (Filters.Filter.1).
-			if l, ok := e.([]any); ok && (k == "member" || k == "entry" || isElementOf(k, name)) {
-				return l
-			}
-		}
-	}
-	if len(m) == 0 {
-		return m
-	}
-	keys := make([]int, 0, len(m))
-	for k := range m {
-		if !isNumber(k) {
-			return m
-		}
-		n, err := strconv.Atoi(k)
-		if err != nil {
-			return m
-		}
-		keys = append(keys, n)
-	}
-	slices.Sort(keys)
-	out := make([]any, 0, len(keys))
-	for _, n := range keys {
-		out = append(out, m[strconv.Itoa(n)])
-	}
-	return out
-}
-
-// isElementOf: a list that is named after its element (Filters.Filter.1). Any other
-// name between is a member's, and stays: what is recorded is masked by it.
-func isElementOf(element, list string) bool {
-	return !isNumber(element) && (strings.EqualFold(element+"s", list) || strings.EqualFold(element, list))
-}
-
-// isNumber accepts a list index as clients write it: no leading zero.
-func isNumber(s string) bool {
-	if s == "" || len(s) > 6 || (s[0] == '0' && len(s) > 1) {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/awsapi/catalog"
+	"github.com/sallyport/sallyport/internal/awschunked"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -21,11 +22,13 @@ type Head struct {
 	scope    scope
 	payload  Payload
 	sha256   string
+	chunks   awschunked.Declared
 	protocol Protocol
 	matches  []match // the operation and its twins; empty: it is in the form
 	segs     []string
 	form     []pair // of a GET query call
 
+	hoisted   []string       // headers that came in a presigned URL's query
 	uncarried *refusal.Error // see Call.Uncarried
 }
 
@@ -50,18 +53,23 @@ func (id *Identifier) Head(r Request) (*Head, error) {
 	if h.query, err = parseQueryMulti(h.rawQuery); err != nil {
 		return nil, err
 	}
-	if h.scope, h.uncarried, err = readAuth(r.Header); err != nil {
+	if h.scope, err = readAuth(r.Header); err != nil {
 		return nil, err
 	}
-	rest, claimed, presigned, err := withoutAuth(h.query, len(r.Header.Values("Authorization")) > 0)
-	if err != nil {
+	if err := h.withoutAuth(); err != nil {
 		return nil, err
 	}
-	if presigned != nil {
-		h.query, h.scope, h.uncarried = rest, claimed, presigned
-	}
-	payload, sum, unsigned, badPayload := readPayload(r.Header)
+	payload, sum, unsigned, badPayload := readPayload(h.req.Header)
 	h.payload, h.sha256 = payload, sum
+	if h.chunks, err = awschunked.Declare(h.req.Header, r.ContentLength); err != nil {
+		bad := refusal.New(refusal.Malformed, "%s", err.Error())
+		if !h.scope.set {
+			return nil, bad
+		}
+		// SigV4A is signed by a library of its own, which adds what is missing here. The
+		// call is known all the same, and not carried.
+		h.cannotCarry(bad)
+	}
 	h.cannotCarry(unsigned)
 	if err := h.identify(); err != nil {
 		return nil, err
@@ -69,7 +77,7 @@ func (id *Identifier) Head(r Request) (*Head, error) {
 	if badPayload != nil {
 		// One operation binds the header to a member of its own, which clients may fill
 		// with any text; it is known all the same, and not carried.
-		if len(h.matches) == 0 || h.matches[0].op.HeaderMembers["x-amz-content-sha256"].Member == "" {
+		if len(h.matches) == 0 || !bindsContentSHA256(h.matches[0].op) {
 			return nil, badPayload
 		}
 		h.cannotCarry(refusal.Of(badPayload))
@@ -80,6 +88,11 @@ func (id *Identifier) Head(r Request) (*Head, error) {
 		}
 	}
 	return h, nil
+}
+
+func bindsContentSHA256(op *catalog.Operation) bool {
+	b, _ := op.HeaderMembers.Get("x-amz-content-sha256")
+	return b.Member != ""
 }
 
 // cannotCarry notes why the request cannot be sent although it is understood;
@@ -149,15 +162,13 @@ func (h *Head) identify() error {
 			if err != nil {
 				return err
 			}
-			if pairs, _, _, err = withoutAuth(pairs, false); err != nil {
-				return err
-			}
 			h.form, h.protocol = pairs, h.queryProtocol()
 			return h.identifyForm(pairs)
 		}
-		if inQuery {
-			return refusal.New(refusal.Malformed, "Action is in the URL of a %s request; send it in a form body (application/x-www-form-urlencoded)", h.req.Method)
-		}
+	}
+	if h.speaks(Query, EC2) && slices.ContainsFunc(h.query, func(p pair) bool { return strings.EqualFold(p.key, "Action") }) {
+		// Such a host may take any path's query for a call of its query protocol.
+		return refusal.New(refusal.Malformed, "Action is in the URL of a %s request; send it in a form body (application/x-www-form-urlencoded)", h.req.Method)
 	}
 	return h.identifyREST()
 }
@@ -253,6 +264,10 @@ func (h *Head) identifyCBOR(smithy, ct string) error {
 // identifyForm finds the operation by Action and Version.
 func (h *Head) identifyForm(pairs []pair) error {
 	for _, p := range pairs {
+		if formAuth[p.key] {
+			// It is inside of what was judged, so it could not be left behind.
+			h.cannotCarry(refusal.New(refusal.Unidentified, "the form carries a signature of version 2 (%s), which is not carried by this gateway; configure the client for SigV4", p.key))
+		}
 		if (strings.EqualFold(p.key, "Action") && p.key != "Action") || (strings.EqualFold(p.key, "Version") && p.key != "Version") {
 			return refusal.New(refusal.Malformed, "the parameter %q differs from Action or Version only in case", clip(p.key))
 		}
@@ -278,90 +293,6 @@ func (h *Head) identifyForm(pairs []pair) error {
 // age only; elsewhere the version tells two APIs apart (elb, elbv2).
 func versionFits(s *catalog.ServiceInfo, v string) bool {
 	return slices.Contains(s.APIVersions, v) || (slices.Contains(s.Protocols, string(EC2)) && len(v) == 10 && v <= s.APIVersions[len(s.APIVersions)-1])
-}
-
-// asForm reports a call of CloudSearch's domain API that comes as a form: clients
-// send GET /2013-01-01/search as POST with its parameters in the body, since a
-// search may be longer than a URL.
-func (h *Head) asForm() bool {
-	return h.req.Method == http.MethodPost && h.rawPath == "/2013-01-01/search" &&
-		mediaType(h.req.Header.Get("Content-Type")) == "application/x-www-form-urlencoded" &&
-		slices.ContainsFunc(h.host.candidates, func(c candidate) bool { return h.id.cat.Services[c.service].ID == "cloudsearchdomain" })
-}
-
-func (h *Head) identifyREST() error {
-	method, query := h.req.Method, h.query
-	if h.asForm() {
-		if h.rawQuery != "" {
-			return refusal.New(refusal.Malformed, "a search in a form must have all its parameters in the body, not in the URL")
-		}
-		// Search's own fixed parameters; Call checks the form for them.
-		method, query = http.MethodGet, []pair{{key: "format", value: "sdk"}, {key: "pretty", value: "true"}}
-	}
-	segs := strings.Split(h.rawPath[1:], "/")
-	for i, s := range segs {
-		if dec, _ := unescape(s, false); dec == "." || dec == ".." || (s == "" && i < len(segs)-1) {
-			return refusal.New(refusal.Malformed, "the path has an empty or dot segment, which servers read in different ways")
-		}
-	}
-	for _, c := range h.host.candidates {
-		info := &h.id.cat.Services[c.service]
-		if !slices.Contains(info.Protocols, string(RestJSON)) && !slices.Contains(info.Protocols, string(RestXML)) {
-			continue
-		}
-		use := segs
-		if c.base != "" {
-			base := strings.Split(c.base[1:], "/")
-			if len(segs) < len(base) || !slices.Equal(segs[:len(base)], base) {
-				continue
-			}
-			use = segs[len(base):]
-		}
-		if len(use) == 1 && use[0] == "" {
-			use = nil
-		}
-		r, err := h.id.router(c.service)
-		if err != nil {
-			return refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
-		}
-		before := len(h.matches)
-		h.matches = r.find(h.matches, c, method, use, query, func(k string) bool { return len(h.req.Header.Values(k)) > 0 })
-		if len(h.matches) > before {
-			h.segs = use
-		}
-	}
-	h.matches = best(h.matches)
-	if err := h.known(h.req.Method + " " + clip(h.rawPath)); err != nil {
-		return err
-	}
-	h.protocol = Protocol(h.matches[0].svc.Protocols[0])
-	r, err := h.id.router(h.matches[0].cand.service)
-	if err != nil {
-		return refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
-	}
-	return h.checkQuery(r.static)
-}
-
-// checkQuery refuses query keys by which this service's operations are told apart
-// (mode=import makes ImportRestApi of CreateRestApi) where they come twice or in
-// another spelling: a server may take the other value, or take no notice of case.
-func (h *Head) checkQuery(static map[string]string) error {
-	for i, p := range h.query {
-		lower := strings.ToLower(p.key)
-		key, ok := static[lower]
-		if !ok {
-			continue
-		}
-		if p.key != key {
-			return refusal.New(refusal.Malformed, "the query parameter %q differs from %s only in case", clip(p.key), key)
-		}
-		for _, q := range h.query[:i] {
-			if strings.ToLower(q.key) == lower {
-				return duplicate("query", key)
-			}
-		}
-	}
-	return nil
 }
 
 func (h *Head) known(what string) error {

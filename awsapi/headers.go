@@ -2,6 +2,7 @@ package awsapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/awsapi/catalog"
@@ -77,32 +78,58 @@ func isToken(c byte) bool {
 // keepHeaders copies what may go on: the general list and the operation's own
 // members. A header that comes twice is refused: lists could be joined or the
 // first or last value taken.
-func keepHeaders(h http.Header, op *catalog.Operation) (http.Header, error) {
-	own := make(map[string]bool, len(op.HeaderMembers))
-	var prefixes []string
-	for k := range op.HeaderMembers {
-		k = strings.ToLower(k)
-		if strings.HasSuffix(k, "-") || strings.HasSuffix(k, "*") {
-			prefixes = append(prefixes, strings.TrimSuffix(k, "*"))
-		}
-		own[k] = true
-	}
-	out := make(http.Header, len(h))
+func keepHeaders(h http.Header, op *catalog.Operation) ([]field, error) {
+	out := make([]field, 0, len(h))
 	for name, values := range h {
-		l := strings.ToLower(name)
-		if never[l] || strings.HasPrefix(l, "proxy-") || strings.HasPrefix(l, "x-forwarded-") {
-			continue
-		}
-		if !forwarded[l] && !own[l] && !hasAnyPrefix(l, forwardedPrefixes) && !hasAnyPrefix(l, prefixes) {
+		if !goesOn(name, op) {
 			continue
 		}
 		key := http.CanonicalHeaderKey(name)
-		if len(values) != 1 || out[key] != nil {
+		if len(values) != 1 || slices.ContainsFunc(out, func(f field) bool { return f.name == key }) {
 			return nil, refusal.New(refusal.Malformed, "the header %s comes %d times; send it once", clip(name), len(values))
 		}
-		out[key] = []string{values[0]}
+		out = append(out, field{key, values[0]})
 	}
 	return out, nil
+}
+
+// goesOn reports that a header of the client's is one that is signed for or sent.
+func goesOn(name string, op *catalog.Operation) bool {
+	if neverSent[name] { // what clients send with every request
+		return false
+	}
+	if sentAlways[name] {
+		return true
+	}
+	l := strings.ToLower(name)
+	if never[l] || strings.HasPrefix(l, "proxy-") || strings.HasPrefix(l, "x-forwarded-") {
+		return false
+	}
+	if forwarded[l] || hasAnyPrefix(l, forwardedPrefixes) {
+		return true
+	}
+	for i := range op.HeaderMembers {
+		w := op.HeaderMembers[i].Wire
+		if strings.EqualFold(w, name) {
+			return true
+		}
+		if prefix, ok := headerPrefix(w); ok && len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// The two lists by the names that net/http gives, so that the usual headers cost
+// no conversion.
+var sentAlways, neverSent = canonicalKeys(forwarded), canonicalKeys(never)
+
+func canonicalKeys(names map[string]bool) map[string]bool {
+	out := make(map[string]bool, len(names))
+	for n := range names {
+		out[http.CanonicalHeaderKey(n)] = true
+	}
+	return out
 }
 
 func hasAnyPrefix(s string, prefixes []string) bool {

@@ -66,6 +66,17 @@ type suffix struct {
 // NeverSigned when it lies below an AWS suffix: buckets' websites, load
 // balancers, instances and function URLs belong to whoever made them.
 func (id *Identifier) Classify(host string) (Host, error) {
+	if h, ok := id.hosts.Get(host); ok {
+		return h, nil
+	}
+	h, err := id.classify(host)
+	if err == nil {
+		id.hosts.Add(host, h)
+	}
+	return h, err
+}
+
+func (id *Identifier) classify(host string) (Host, error) {
 	h := Host{Name: host}
 	if !canonicalHost(host) {
 		return h, refusal.New(refusal.Malformed, "the host name %q is not a plain lower-case DNS name", clip(host))

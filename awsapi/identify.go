@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/sallyport/sallyport/awsapi/catalog"
 	"github.com/sallyport/sallyport/refusal"
 )
@@ -22,9 +24,12 @@ type Identifier struct {
 	s3control  int
 	outposts   int // s3outposts
 	configured map[string]Host
+	hosts      *lru.Cache[string, Host] // names that were understood lately
 
 	mu     sync.RWMutex
-	routes map[int]*router // by service; guarded by mu
+	routes map[int]*router               // by service; guarded by mu
+	facts  map[*catalog.Operation]*facts // guarded by mu
+	source map[string]string             // CloudTrail's name, by service; guarded by mu
 }
 
 // Request is a request as received on the intercepted connection.
@@ -37,13 +42,17 @@ type Request struct {
 	Account       string // the target's account, for ARNs where the request names none; may be ""
 }
 
+// maxHosts bounds the names that are remembered: agents may make up bucket names
+// without end.
+const maxHosts = 4096
+
 // New reads the catalog's index. Endpoints are names beyond the catalog's.
 func New(endpoints ...CustomEndpoint) (*Identifier, error) {
 	c, err := catalog.Load()
 	if err != nil {
 		return nil, err
 	}
-	id := &Identifier{cat: c, regions: map[string]bool{}, patterns: map[string][]catalog.Host{}, globals: map[serviceIn]string{}, s3: -1, outposts: -1, routes: map[int]*router{}, configured: map[string]Host{}}
+	id := &Identifier{cat: c, regions: map[string]bool{}, patterns: map[string][]catalog.Host{}, globals: map[serviceIn]string{}, s3: -1, outposts: -1, routes: map[int]*router{}, facts: map[*catalog.Operation]*facts{}, source: map[string]string{}, configured: map[string]Host{}}
 	for _, p := range c.Partitions {
 		for _, r := range p.Regions {
 			id.regions[r] = true
@@ -73,6 +82,8 @@ func New(endpoints ...CustomEndpoint) (*Identifier, error) {
 		}
 		id.patterns[h.Pattern+sfx] = append(id.patterns[h.Pattern+sfx], h)
 	}
+	c.Hosts = nil                                 // patterns has them
+	id.hosts, _ = lru.New[string, Host](maxHosts) // errs only for a size below 1
 	for i, s := range c.Services {
 		switch s.ID {
 		case "s3":

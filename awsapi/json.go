@@ -1,240 +1,313 @@
 package awsapi
 
 import (
-	"encoding/json"
 	"errors"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/awsapi/catalog"
 	"github.com/sallyport/sallyport/refusal"
 )
 
-const maxJSONDepth = 128
+// maxDepth is how deep values may be nested, in whatever format.
+const maxDepth = 128
 
-// parseJSON reads one JSON document strictly (RFC 8259): no duplicate keys, no
-// trailing data, valid UTF-8, no lone surrogates, at most 128 deep. Keys are case
-// sensitive, as they are for AWS. Numbers stay json.Number. An empty body is an
-// empty document.
-func parseJSON(b []byte) (any, error) {
-	if len(b) == 0 {
-		return map[string]any{}, nil
+// readJSON reads one JSON document into node at, strictly (RFC 8259): no duplicate
+// keys, no trailing data, valid UTF-8, no lone surrogates. Keys are case sensitive,
+// as they are for AWS. An empty body is an empty document.
+func (d *document) readJSON(at int32, body []byte) error {
+	r := jsonReader{doc: d, s: string(body)}
+	r.space()
+	if r.i == len(r.s) {
+		return nil
 	}
-	d := jsonReader{b: b}
-	d.space()
-	if d.i == len(b) {
-		return map[string]any{}, nil
-	}
-	v, err := d.value(0)
+	err := r.into(at, 0)
 	if err == nil {
-		d.space()
-		if d.i != len(b) {
+		r.space()
+		if r.i != len(r.s) {
 			err = errors.New("there is data behind the document")
 		}
 	}
-	if err != nil {
-		return nil, refusal.New(refusal.Malformed, "the request body is not JSON that can be read in one way only: %v (at byte %d)", err, d.i)
+	if e := (*refusal.Error)(nil); errors.As(err, &e) {
+		return e
 	}
-	return v, nil
+	if err != nil {
+		return refusal.New(refusal.Malformed, "the request body is not JSON that can be read in one way only: %v (at byte %d)", err, r.i)
+	}
+	return nil
 }
 
 type jsonReader struct {
-	b []byte
-	i int
+	doc *document
+	s   string
+	i   int
 }
 
-func (d *jsonReader) space() {
-	for d.i < len(d.b) {
-		switch d.b[d.i] {
+func (r *jsonReader) space() {
+	for r.i < len(r.s) {
+		switch r.s[r.i] {
 		case ' ', '\t', '\n', '\r':
-			d.i++
+			r.i++
 		default:
 			return
 		}
 	}
 }
 
-var errSyntax = errors.New("syntax error")
+var (
+	errSyntax = errors.New("syntax error")
+	errEarly  = errors.New("it ends early")
+	errKind   = errors.New("a value is not of its member's type")
+)
 
-func (d *jsonReader) value(depth int) (any, error) {
-	if depth > maxJSONDepth {
-		return nil, errors.New("it is nested too deep")
+// into reads a value into a node that has its name and shape.
+func (r *jsonReader) into(at int32, depth int) error {
+	if depth > maxDepth {
+		return errors.New("it is nested too deep")
 	}
-	if d.i >= len(d.b) {
-		return nil, errors.New("it ends early")
+	if r.i >= len(r.s) {
+		return errEarly
 	}
-	switch c := d.b[d.i]; {
+	n, sh := &r.doc.nodes[at], r.doc.shapeOf(at)
+	var err error
+	switch c := r.s[r.i]; {
 	case c == '{':
-		return d.object(depth)
+		if sh.IsScalar() || sh.IsList() {
+			return errKind
+		}
+		n.kind = objectNode
+		return r.object(at, depth)
 	case c == '[':
-		return d.array(depth)
-	case c == '"':
-		return d.text()
-	case c == 't':
-		return true, d.word("true")
-	case c == 'f':
-		return false, d.word("false")
+		if sh.Kind != catalog.Document && !sh.IsList() {
+			return errKind
+		}
+		n.kind = listNode
+		return r.array(at, depth)
 	case c == 'n':
-		return nil, d.word("null")
+		n.kind = nullNode
+		return r.word("null")
+	case !sh.IsScalar() && sh.Kind != catalog.Document:
+		return errKind
+	case c != '"' && sh.Kind == catalog.String:
+		return errKind // a server that makes text of 1.0 may say "1"
+	case c == '"':
+		n.kind = textNode
+		n.text, err = r.text()
+		return err
+	case c == 't':
+		n.kind, n.text = boolNode, "true"
+		return r.word("true")
+	case c == 'f':
+		n.kind, n.text = boolNode, "false"
+		return r.word("false")
 	case c == '-' || (c >= '0' && c <= '9'):
-		return d.number()
+		n.kind = numberNode
+		n.text, err = r.number()
+		return err
 	}
-	return nil, errSyntax
+	return errSyntax
 }
 
-func (d *jsonReader) word(w string) error {
-	if len(d.b)-d.i < len(w) || string(d.b[d.i:d.i+len(w)]) != w {
+func (r *jsonReader) word(w string) error {
+	if len(r.s)-r.i < len(w) || r.s[r.i:r.i+len(w)] != w {
 		return errSyntax
 	}
-	d.i += len(w)
+	r.i += len(w)
 	return nil
 }
 
-func (d *jsonReader) object(depth int) (any, error) {
-	d.i++
-	m := map[string]any{}
-	d.space()
-	if d.i < len(d.b) && d.b[d.i] == '}' {
-		d.i++
-		return m, nil
+// keys notes an object's keys to find one that comes twice: few by looking at each,
+// many by a map.
+type keys struct {
+	n    int
+	seen map[string]bool
+}
+
+var errTwice = errors.New("a key comes twice in one object")
+
+func (k *keys) add(d *document, parent int32, name string) error {
+	if k.n++; k.n <= 16 {
+		if d.child(parent, name) != 0 {
+			return errTwice
+		}
+		return nil
 	}
+	if k.seen == nil {
+		k.seen = map[string]bool{}
+		for c := d.nodes[parent].first; c != 0; c = d.nodes[c].next {
+			k.seen[d.nodes[c].name] = true
+		}
+	}
+	if k.seen[name] {
+		return errTwice
+	}
+	k.seen[name] = true
+	return nil
+}
+
+// entry gives the name and shape of an object's next value.
+func (d *document) entry(parent int32, k *keys, key string) (node, error) {
+	n := node{name: key, shape: noShape}
+	var err error
+	if sh := d.shapeOf(parent); sh.IsMap() {
+		n.shape = sh.Of
+	} else if n.name, n.shape, err = d.member(parent, key); err != nil {
+		return n, err
+	}
+	return n, k.add(d, parent, n.name)
+}
+
+func (r *jsonReader) object(at int32, depth int) error {
+	r.i++
+	r.space()
+	if r.i < len(r.s) && r.s[r.i] == '}' {
+		r.i++
+		return nil
+	}
+	var k keys
 	for {
-		d.space()
-		if d.i >= len(d.b) || d.b[d.i] != '"' {
-			return nil, errSyntax
+		r.space()
+		if r.i >= len(r.s) || r.s[r.i] != '"' {
+			return errSyntax
 		}
-		k, err := d.text()
+		key, err := r.text()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if _, ok := m[k]; ok {
-			return nil, errors.New("a key comes twice in one object")
-		}
-		d.space()
-		if d.i >= len(d.b) || d.b[d.i] != ':' {
-			return nil, errSyntax
-		}
-		d.i++
-		d.space()
-		v, err := d.value(depth + 1)
+		n, err := r.doc.entry(at, &k, key)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		m[k] = v
-		d.space()
-		if d.i >= len(d.b) {
-			return nil, errors.New("it ends early")
+		r.space()
+		if r.i >= len(r.s) || r.s[r.i] != ':' {
+			return errSyntax
 		}
-		switch d.b[d.i] {
-		case ',':
-			d.i++
-		case '}':
-			d.i++
-			return m, nil
-		default:
-			return nil, errSyntax
+		r.i++
+		if err := r.element(at, n, depth); err != nil {
+			return err
+		}
+		if end, err := r.comma('}'); end || err != nil {
+			return err
 		}
 	}
 }
 
-func (d *jsonReader) array(depth int) (any, error) {
-	d.i++
-	l := []any{}
-	d.space()
-	if d.i < len(d.b) && d.b[d.i] == ']' {
-		d.i++
-		return l, nil
+func (r *jsonReader) array(at int32, depth int) error {
+	of := int32(noShape)
+	if sh := r.doc.shapeOf(at); sh.IsList() {
+		of = sh.Of
+	}
+	r.i++
+	r.space()
+	if r.i < len(r.s) && r.s[r.i] == ']' {
+		r.i++
+		return nil
 	}
 	for {
-		d.space()
-		v, err := d.value(depth + 1)
-		if err != nil {
-			return nil, err
+		if err := r.element(at, node{shape: of}, depth); err != nil {
+			return err
 		}
-		l = append(l, v)
-		d.space()
-		if d.i >= len(d.b) {
-			return nil, errors.New("it ends early")
-		}
-		switch d.b[d.i] {
-		case ',':
-			d.i++
-		case ']':
-			d.i++
-			return l, nil
-		default:
-			return nil, errSyntax
+		if end, err := r.comma(']'); end || err != nil {
+			return err
 		}
 	}
 }
 
-func (d *jsonReader) number() (any, error) {
-	start := d.i
-	if d.b[d.i] == '-' {
-		d.i++
+func (r *jsonReader) element(at int32, n node, depth int) error {
+	r.space()
+	c, err := r.doc.add(at, n)
+	if err != nil {
+		return err
+	}
+	return r.into(c, depth+1)
+}
+
+// comma reads what stands behind a value; true at the end of what it is in.
+func (r *jsonReader) comma(end byte) (bool, error) {
+	r.space()
+	if r.i >= len(r.s) {
+		return false, errEarly
+	}
+	c := r.s[r.i]
+	r.i++
+	switch c {
+	case ',':
+		return false, nil
+	case end:
+		return true, nil
+	}
+	return false, errSyntax
+}
+
+func (r *jsonReader) number() (string, error) {
+	start := r.i
+	if r.s[r.i] == '-' {
+		r.i++
 	}
 	digits := func() int {
 		n := 0
-		for d.i < len(d.b) && d.b[d.i] >= '0' && d.b[d.i] <= '9' {
-			d.i++
+		for r.i < len(r.s) && r.s[r.i] >= '0' && r.s[r.i] <= '9' {
+			r.i++
 			n++
 		}
 		return n
 	}
-	first := d.i
+	first := r.i
 	n := digits()
-	if n == 0 || (n > 1 && d.b[first] == '0') {
-		return nil, errSyntax
+	if n == 0 || (n > 1 && r.s[first] == '0') {
+		return "", errSyntax
 	}
-	if d.i < len(d.b) && d.b[d.i] == '.' {
-		d.i++
+	if r.i < len(r.s) && r.s[r.i] == '.' {
+		r.i++
 		if digits() == 0 {
-			return nil, errSyntax
+			return "", errSyntax
 		}
 	}
-	if d.i < len(d.b) && (d.b[d.i] == 'e' || d.b[d.i] == 'E') {
-		d.i++
-		if d.i < len(d.b) && (d.b[d.i] == '+' || d.b[d.i] == '-') {
-			d.i++
+	if r.i < len(r.s) && (r.s[r.i] == 'e' || r.s[r.i] == 'E') {
+		r.i++
+		if r.i < len(r.s) && (r.s[r.i] == '+' || r.s[r.i] == '-') {
+			r.i++
 		}
 		if digits() == 0 {
-			return nil, errSyntax
+			return "", errSyntax
 		}
 	}
-	return json.Number(d.b[start:d.i]), nil
+	return r.s[start:r.i], nil
 }
 
-func (d *jsonReader) text() (string, error) {
-	d.i++
-	start := d.i
-	for d.i < len(d.b) {
-		c := d.b[d.i]
+// text reads a string; without escapes it stays a part of the body.
+func (r *jsonReader) text() (string, error) {
+	r.i++
+	start := r.i
+	for r.i < len(r.s) {
+		c := r.s[r.i]
 		if c == '"' {
-			s := d.b[start:d.i]
-			d.i++
-			if !utf8.Valid(s) {
+			s := r.s[start:r.i]
+			r.i++
+			if !utf8.ValidString(s) {
 				return "", errors.New("a string is not UTF-8")
 			}
-			return string(s), nil
+			return s, nil
 		}
 		if c == '\\' {
-			return d.escaped(start)
+			return r.escaped(start)
 		}
 		if c < 0x20 {
 			return "", errors.New("a string holds a control character")
 		}
-		d.i++
+		r.i++
 	}
-	return "", errors.New("it ends early")
+	return "", errEarly
 }
 
-func (d *jsonReader) escaped(start int) (string, error) {
-	out := append([]byte(nil), d.b[start:d.i]...)
-	for d.i < len(d.b) {
-		c := d.b[d.i]
+func (r *jsonReader) escaped(start int) (string, error) {
+	out := append([]byte(nil), r.s[start:r.i]...)
+	for r.i < len(r.s) {
+		c := r.s[r.i]
 		switch {
 		case c == '"':
-			d.i++
+			r.i++
 			if !utf8.Valid(out) {
 				return "", errors.New("a string is not UTF-8")
 			}
@@ -243,14 +316,14 @@ func (d *jsonReader) escaped(start int) (string, error) {
 			return "", errors.New("a string holds a control character")
 		case c != '\\':
 			out = append(out, c)
-			d.i++
+			r.i++
 			continue
 		}
-		d.i++
-		if d.i >= len(d.b) {
-			return "", errors.New("it ends early")
+		r.i++
+		if r.i >= len(r.s) {
+			return "", errEarly
 		}
-		switch e := d.b[d.i]; e {
+		switch e := r.s[r.i]; e {
 		case '"', '\\', '/':
 			out = append(out, e)
 		case 'b':
@@ -264,51 +337,51 @@ func (d *jsonReader) escaped(start int) (string, error) {
 		case 't':
 			out = append(out, '\t')
 		case 'u':
-			r, err := d.unicode()
+			c, err := r.unicode()
 			if err != nil {
 				return "", err
 			}
-			out = utf8.AppendRune(out, r)
+			out = utf8.AppendRune(out, c)
 			continue
 		default:
 			return "", errSyntax
 		}
-		d.i++
+		r.i++
 	}
-	return "", errors.New("it ends early")
+	return "", errEarly
 }
 
 // unicode reads uXXXX, and the second half of a surrogate pair.
-func (d *jsonReader) unicode() (rune, error) {
-	r, err := d.hex4()
+func (r *jsonReader) unicode() (rune, error) {
+	c, err := r.hex4()
 	if err != nil {
 		return 0, err
 	}
-	if !utf16.IsSurrogate(r) {
-		return r, nil
+	if !utf16.IsSurrogate(c) {
+		return c, nil
 	}
-	if d.i+1 < len(d.b) && d.b[d.i] == '\\' && d.b[d.i+1] == 'u' {
-		d.i++
-		low, err := d.hex4()
+	if r.i+1 < len(r.s) && r.s[r.i] == '\\' && r.s[r.i+1] == 'u' {
+		r.i++
+		low, err := r.hex4()
 		if err != nil {
 			return 0, err
 		}
-		if both := utf16.DecodeRune(r, low); both != utf8.RuneError {
+		if both := utf16.DecodeRune(c, low); both != utf8.RuneError {
 			return both, nil
 		}
 	}
 	return 0, errors.New("a string holds half a surrogate pair")
 }
 
-func (d *jsonReader) hex4() (rune, error) {
-	d.i++ // u
-	if d.i+4 > len(d.b) {
-		return 0, errors.New("it ends early")
+func (r *jsonReader) hex4() (rune, error) {
+	r.i++ // u
+	if r.i+4 > len(r.s) {
+		return 0, errEarly
 	}
-	n, err := strconv.ParseUint(string(d.b[d.i:d.i+4]), 16, 16)
+	n, err := strconv.ParseUint(r.s[r.i:r.i+4], 16, 16)
 	if err != nil {
 		return 0, errSyntax
 	}
-	d.i += 4
+	r.i += 4
 	return rune(n), nil
 }

@@ -5,21 +5,41 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/internal/awschunked"
 	"github.com/sallyport/sallyport/refusal"
 )
+
+// assembly is what a Call is made of, in one piece of memory: it is the most of
+// what identification allocates.
+type assembly struct {
+	call     Call
+	params   params
+	doc      document
+	head     Head
+	resolver resolver
+	nodes    [16]node
+}
 
 // Call makes the Call out of the head and the whole body; body is nil for a
 // request that streams.
 func (h *Head) Call(body []byte) (*Call, error) {
-	matches, protocol := h.matches, h.protocol
-	work := *h // the head stays as it was: Call may be asked twice
-	var pairs []pair
-	switch {
-	case h.form != nil:
-		pairs = h.form
-	case len(matches) == 0:
-		var err error
-		if pairs, err = parsePairs(string(body), "form"); err != nil {
+	made := new(assembly)
+	made.head = *h // the head stays as it was: Call may be asked twice
+	work := &made.head
+	matches, pairs, plain := h.matches, h.form, body
+	var err error
+	if !h.Streams() {
+		if len(matches) > 0 {
+			if err := h.mayCompress(matches[0], body); err != nil {
+				return nil, err
+			}
+		}
+		if plain, err = h.decoded(body); err != nil {
+			return nil, err
+		}
+	}
+	if h.form == nil && len(matches) == 0 {
+		if pairs, err = parsePairs(string(plain), "form"); err != nil {
 			return nil, err
 		}
 		if err := work.identifyForm(pairs); err != nil {
@@ -35,24 +55,27 @@ func (h *Head) Call(body []byte) (*Call, error) {
 	if err := work.checkBody(m, body, streams); err != nil {
 		return nil, err
 	}
-	params, err := work.params(m, pairs, body)
-	if err != nil {
-		return nil, err
-	}
 	detail, err := m.svc.Detail(m.op.Name)
 	if err != nil {
 		return nil, refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
+	}
+	facts := h.id.factsOf(m, detail)
+	doc := &made.doc
+	made.params.doc = doc
+	if err := work.document(doc, made.nodes[:1], m, facts, pairs, plain); err != nil {
+		return nil, err
 	}
 	header, err := keepHeaders(h.req.Header, m.op)
 	if err != nil {
 		return nil, err
 	}
-	c := &Call{
-		Partition: work.host.Partition, Service: m.svc.ID, EventSource: eventSource(m), Region: work.region(m),
+	c := &made.call
+	*c = Call{
+		Partition: work.host.Partition, Service: m.svc.ID, EventSource: facts.eventSource, Region: work.region(m),
 		SigningName: m.signingName(), SigningRegion: work.signingRegion(m),
-		Operation: m.op.Name, Protocol: protocol, Permissionless: m.op.Permissionless || len(detail.IAM) == 0 && m.op.AuthType == "none",
-		Classes: classesOf(m.svc.ID, m.op.Name), params: params,
-		StreamingOutput: m.op.StreamingOutput, EventStreamOutput: m.op.EventStreamOutput, detail: detail, ownerHeaders: ownerHeaders(m), uncarried: work.uncarried,
+		Operation: m.op.Name, Protocol: work.protocol, Permissionless: m.op.Permissionless || len(detail.IAM) == 0 && m.op.AuthType == "none",
+		Classes: facts.classes, params: &made.params,
+		StreamingOutput: m.op.StreamingOutput, EventStreamOutput: m.op.EventStreamOutput, detail: detail, ownerHeaders: facts.ownerHeaders(m), uncarried: work.uncarried,
 	}
 	for _, t := range matches[1:] {
 		name := t.svc.ID + ":" + t.op.Name
@@ -60,18 +83,16 @@ func (h *Head) Call(body []byte) (*Call, error) {
 			c.Twins = append(c.Twins, name)
 			for _, k := range classesOf(t.svc.ID, t.op.Name) {
 				if !slices.Contains(c.Classes, k) {
-					c.Classes = append(c.Classes, k)
+					c.Classes = append(slices.Clip(c.Classes), k)
+					slices.Sort(c.Classes)
 				}
 			}
 		}
 	}
-	slices.Sort(c.Classes)
 	if !c.Permissionless {
-		r := &resolver{head: &work, match: m, call: c, labels: work.labels(m)}
+		r := &made.resolver
+		*r = resolver{head: work, match: m, call: c, doc: doc, facts: facts}
 		c.Actions = r.actions(detail)
-		if r.twoSpellings != "" {
-			return nil, refusal.New(refusal.Malformed, "the parameters %s are two spellings of one member", r.twoSpellings)
-		}
 		if r.stray != "" {
 			return nil, refusal.New(refusal.Malformed, "%q cannot be the name of a resource: it has a wildcard", clip(r.stray))
 		}
@@ -92,11 +113,18 @@ func (h *Head) Call(body []byte) (*Call, error) {
 }
 
 // canonical is the request as it goes on.
-func (h *Head) canonical(c *Call, m match, header http.Header, body []byte, streams bool) Canonical {
+func (h *Head) canonical(c *Call, m match, header []field, body []byte, streams bool) Canonical {
 	out := Canonical{
 		method: h.req.Method, host: h.host.Name, rawPath: h.rawPath, rawQuery: h.rawQuery, header: header,
-		payload: h.payload, contentSHA256: h.sha256, body: body, streams: streams, contentLength: h.req.ContentLength,
+		payload: h.payload, contentSHA256: h.sha256, body: body, streams: streams, contentLength: h.req.ContentLength, chunks: h.chunks,
 		signingName: c.SigningName, signingRegion: c.SigningRegion, doubleEncode: h.host.Kind == Endpoint && !slices.Contains([]string{"s3", "s3control"}, m.svc.ID),
+	}
+	if h.scope.set {
+		out.signingRegion = h.oneRegion(m)
+	}
+	if h.asymmetric(m) {
+		// What the client's own region set says is a claim; the name serves all regions.
+		out.signingRegion, out.regionSet = "", "*"
 	}
 	if streams {
 		out.body = nil
@@ -111,14 +139,11 @@ func (h *Head) checkBody(m match, body []byte, streams bool) error {
 	if streams {
 		return nil
 	}
-	if signedChunks[h.sha256] {
-		return h.uncarried // the parameters are inside
-	}
-	if ce := h.req.Header.Get("Content-Encoding"); ce != "" && len(body) > 0 {
-		return refusal.New(refusal.Unidentified, "the body is encoded (%s) and cannot be judged; turn request compression off (AWS_DISABLE_REQUEST_COMPRESSION=true)", clip(ce))
-	}
-	if h.payload == PayloadStreamingUnsignedTrailer {
+	if awschunked.FormOf(h.sha256) != awschunked.None { // the parameters are inside
 		return refusal.New(refusal.Unidentified, "%s:%s does not take an aws-chunked body", m.svc.ID, m.op.Name)
+	}
+	if err := h.mayCompress(m, body); err != nil {
+		return err
 	}
 	// A few rest-json models do bind a body to GET.
 	if len(body) > 0 && h.protocol != RestJSON && (h.req.Method == http.MethodGet || h.req.Method == http.MethodHead) {
@@ -133,8 +158,11 @@ func (h *Head) region(m match) string {
 	if m.cand.region != "" {
 		return m.cand.region
 	}
+	if h.asymmetric(m) {
+		return "" // all of them, or whichever AWS chooses
+	}
 	if h.scope.set {
-		return "" // a region set is no region
+		return h.oneRegion(m)
 	}
 	return h.signingRegion(m)
 }
@@ -151,27 +179,4 @@ func eventSource(m match) string {
 		return m.svc.IAMPrefixes[0] + ".amazonaws.com"
 	}
 	return m.svc.EndpointPrefix + ".amazonaws.com"
-}
-
-// labels are the raw path labels of the match, decoded, by label name.
-func (h *Head) labels(m match) map[string]string {
-	out := map[string]string{}
-	i := 0
-	for k, p := range m.op.Parsed {
-		if !p.Label {
-			i++
-			continue
-		}
-		n := 1
-		if p.Greedy {
-			n = len(h.segs) - i - (len(m.op.Parsed) - k - 1)
-		}
-		if n < 1 || i+n > len(h.segs) {
-			break
-		}
-		v, _ := unescape(strings.Join(h.segs[i:i+n], "/"), false)
-		out[p.Text] = v
-		i += n
-	}
-	return out
 }

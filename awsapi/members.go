@@ -26,31 +26,23 @@ var nicknames = map[string]map[string][]string{
 	"iam":         {"MfaTokenIdWithPath": {"SerialNumber"}, "MfaTokenId": {"SerialNumber"}},
 }
 
-// named looks for the values of an ARN's variable among the input's own members
-// by their names, where the operation map binds none: AlarmName in AlarmNames,
-// CampaignId in id. A wrong guess cannot widen anything: the credential is made
-// for the resource that was guessed, and AWS refuses it for another. All members
-// that fit are taken together, so a second spelling cannot hide the first.
-func (r *resolver) named(name string, t catalog.ResourceType, row catalog.Action) []string {
-	wants := wantedNames(name, t, len(row.Resources) == 1, creates(r.call.Operation))
-	for _, n := range nicknames[r.call.Service][name] {
+// membersNamed are the input's own members that can hold an ARN's variable, by
+// their names, for where the operation map binds none: AlarmNames for AlarmName, id
+// for CampaignId. A wrong guess cannot widen anything: the credential is made for
+// the resource that was guessed, and AWS refuses it for another. All members that
+// fit are taken together, so a second spelling cannot hide the first.
+func membersNamed(m match, variable, arn, typ string, only bool, members []catalog.ShapeMember) []string {
+	wants := wantedNames(variable, arn, typ, only, creates(m.op.Name))
+	for _, n := range nicknames[m.svc.ID][variable] {
 		wants = append(wants, squash(n))
 	}
-	keys := make([]string, 0, len(r.call.params))
-	for k := range r.call.params {
-		if slices.Contains(wants, squash(k)) {
-			keys = append(keys, k)
-		}
-	}
-	slices.Sort(keys)
 	var out []string
-	for _, k := range keys {
-		for _, v := range r.values(k) {
-			if !slices.Contains(out, v) {
-				out = append(out, v)
-			}
+	for i := range members {
+		if slices.Contains(wants, squash(members[i].Name)) {
+			out = append(out, members[i].Name)
 		}
 	}
+	slices.Sort(out)
 	return out
 }
 
@@ -67,7 +59,7 @@ func creates(operation string) bool {
 
 // wantedNames are the squashed member names that can hold the variable. An id is
 // never taken from a name nor a name from an id: many resources have both.
-func wantedNames(name string, t catalog.ResourceType, only, creates bool) []string {
+func wantedNames(name, arn, typ string, only, creates bool) []string {
 	stem, kind := stemOf(squash(name))
 	suffixes := []string{kind}
 	switch kind {
@@ -81,8 +73,8 @@ func wantedNames(name string, t catalog.ResourceType, only, creates bool) []stri
 		}
 	}
 	stems := []string{stem}
-	if ownVariables(t.ARN) == 1 {
-		stems = append(stems, squash(t.Name))
+	if ownVariables(arn) == 1 {
+		stems = append(stems, squash(typ))
 		if only && (!creates || kind == "name") {
 			stems = append(stems, "")
 		}
@@ -105,8 +97,8 @@ func wantedNames(name string, t catalog.ResourceType, only, creates bool) []stri
 // account.
 func ownVariables(template string) int {
 	n := 0
-	for _, m := range variable.FindAllStringSubmatch(template, -1) {
-		if m[1] != "Partition" && m[1] != "Region" && m[1] != "Account" {
+	for _, p := range templateOf(template).parts {
+		if !isStandard(p.name) {
 			n++
 		}
 	}

@@ -12,7 +12,10 @@ import (
 // takes ids with the path in front, as its own answers give them. A rule that
 // denies db:prod would otherwise not meet db:PROD.
 func asStored(service, variable string, values []string) []string {
-	out := slices.Clone(values)
+	out := values
+	if slices.Contains([]string{"rds", "docdb", "neptune", "elasticache", "route53", "ecs"}, service) {
+		out = slices.Clone(values)
+	}
 	for i, v := range out {
 		switch service {
 		case "rds", "docdb", "neptune", "elasticache":
@@ -40,7 +43,7 @@ func asStored(service, variable string, values []string) []string {
 // 111122223333:function:name and the whole ARN, each with the qualifier in the
 // text or in Qualifier. Where there is one, both the function and the version or
 // alias are what the call is done to.
-func (r *resolver) function(row catalog.Action) []Resource {
+func (r *resolver) function(row *catalog.Action) []Resource {
 	if typeName(row) != "function" {
 		return nil
 	}
@@ -79,7 +82,7 @@ func (r *resolver) function(row catalog.Action) []Resource {
 
 // rule reads EventBridge's rules: on the default bus, which may be named or not,
 // they have no bus in their ARN, and a bus may be given by its ARN.
-func (r *resolver) rule(row catalog.Action) []Resource {
+func (r *resolver) rule(row *catalog.Action) []Resource {
 	if !slices.ContainsFunc(row.Resources, func(t catalog.ResourceType) bool { return strings.HasPrefix(t.Name, "rule-on-") }) {
 		return nil
 	}
@@ -114,7 +117,7 @@ func (r *resolver) rule(row catalog.Action) []Resource {
 }
 
 // taskDefinition: family means its newest revision, family:3 one of them.
-func (r *resolver) taskDefinition(row catalog.Action) []Resource {
+func (r *resolver) taskDefinition(row *catalog.Action) []Resource {
 	if typeName(row) != "task-definition" {
 		return nil
 	}
@@ -146,7 +149,7 @@ func (r *resolver) inside() []Action {
 	if r.call.Service != "secretsmanager" || r.call.Operation != "BatchGetSecretValue" {
 		return nil
 	}
-	secrets := r.secret(catalog.Action{Resources: []catalog.ResourceType{{Name: "Secret"}}})
+	secrets := r.secret(&catalog.Action{Resources: []catalog.ResourceType{{Name: "Secret"}}})
 	if len(secrets) == 0 { // by filters: whichever secrets have them
 		account := r.account()
 		if account == "" {

@@ -5,13 +5,17 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/awsapi"
 )
@@ -60,21 +64,30 @@ func (s *sample) request(t testing.TB) (awsapi.Request, []byte) {
 	return awsapi.Request{Method: s.Request.Method, Host: strings.ToLower(u.Host), Target: target, Header: h, ContentLength: n, Account: "111122223333"}, body
 }
 
-// samples reads testdata/oracle.jsonl.gz, or the file that SALLYPORT_ORACLE
-// names.
+// samples are those of testdata/oracle.jsonl.gz, or of the file that
+// SALLYPORT_ORACLE names. They are shared, and nobody changes them.
 func samples(t testing.TB) []sample {
+	t.Helper()
+	list, err := theSamples()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+var theSamples = sync.OnceValues(func() ([]sample, error) {
 	name := "testdata/oracle.jsonl.gz"
 	if v := os.Getenv("SALLYPORT_ORACLE"); v != "" {
 		name = v
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var out []sample
 	sc := bufio.NewScanner(z)
@@ -82,15 +95,12 @@ func samples(t testing.TB) []sample {
 	for sc.Scan() {
 		var s sample
 		if err := json.Unmarshal(sc.Bytes(), &s); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		out = append(out, s)
 	}
-	if err := sc.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
+	return out, sc.Err()
+})
 
 // TestOracle asks for every request's answer. Of what is asked for, only names
 // that an operator configures are told beforehand.
@@ -100,11 +110,12 @@ func TestOracle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	type tally struct{ right, twin, uncarried, wrong int }
+	type tally struct{ right, twin, uncarried, wrong, params int }
 	tallies := map[string]*tally{}
 	shown := 0
 	for _, s := range samples(t) {
 		req, body := s.request(t)
+		req.Account = "123456789012" // the oracle's
 		e := s.Expect
 		ty := tallies[e.Protocol]
 		if ty == nil {
@@ -135,6 +146,11 @@ func TestOracle(t *testing.T) {
 				t.Errorf("%s %s (%s %s %s %s): got %s:%s twins %v %s %s %s %s; %s %s", name, e.Protocol, e.Partition, e.SigningName, region, e.Region,
 					call.Service, call.Operation, call.Twins, call.Protocol, call.Partition, call.SigningName, call.SigningRegion, s.Request.Method, s.Request.URL)
 			}
+		case !isTwin && !sameParams(&s, call):
+			ty.params++
+			if shown++; shown < 60 {
+				t.Errorf("%s %s %s: parameters: %s", name, e.Protocol, s.Request.URL, firstDifference(&s, call))
+			}
 		case call.Uncarried() != nil:
 			ty.uncarried++
 			if !call.Canonical().IsZero() {
@@ -147,8 +163,130 @@ func TestOracle(t *testing.T) {
 		}
 	}
 	for p, y := range tallies {
-		t.Logf("%-20s right %d, right and not carried yet %d, as a twin %d, wrong %d", p, y.right, y.uncarried, y.twin, y.wrong)
+		t.Logf("%-20s right %d, right and not carried yet %d, as a twin %d, wrong %d, wrong parameters %d", p, y.right, y.uncarried, y.twin, y.wrong, y.params)
 	}
+}
+
+// sameParams compares a call's parameters with those that the client was given.
+// Times and the bodies that stream are left out, as is what the client fills in or
+// computes itself (account ids that come in the host's name, checksums, tokens).
+func sameParams(s *sample, call *awsapi.Call) bool { return firstDifference(s, call) == "" }
+
+func firstDifference(s *sample, call *awsapi.Call) string {
+	got := call.Params()
+	for name, want := range s.Expect.Params {
+		if !sameParam(got[name], want) {
+			if _, there := got[name]; !there && notInRequest(s, want) {
+				continue
+			}
+			a, _ := json.Marshal(got[name])
+			b, _ := json.Marshal(want)
+			i := 0
+			for i < len(a) && i < len(b) && a[i] == b[i] {
+				i++
+			}
+			i = max(0, i-20)
+			return fmt.Sprintf("%s: got ...%.100s, want ...%.100s", name, a[min(i, len(a)):], b[min(i, len(b)):])
+		}
+	}
+	return ""
+}
+
+// notInRequest: a member that the client keeps to itself, that is in a header which
+// never goes on or in a body that streams, or that is empty and so not sent at all.
+func notInRequest(s *sample, want any) bool {
+	switch v := want.(type) {
+	case string:
+		body, _ := base64.StdEncoding.DecodeString(s.Request.BodyBase64)
+		sent := s.Request.URL + string(body)
+		for name, value := range s.Request.Headers {
+			if l := strings.ToLower(name); l != "x-amzn-trace-id" && l != "x-amz-content-sha256" && l != "x-amz-sso_bearer_token" {
+				sent += value
+			}
+		}
+		return !strings.Contains(sent, v) || strings.Contains(s.Request.URL, "://"+strings.ToLower(v)+".")
+	case float64: // ContentLength
+		return s.Expect.Service == "s3"
+	case map[string]any:
+		if v["__bytes__"] != nil || v["__stream__"] != nil {
+			return true
+		}
+		for name := range v { // the events of a two-way stream
+			if strings.HasSuffix(strings.ToLower(name), "event") || name == "chunk" {
+				return true
+			}
+		}
+	}
+	return isEmpty(want)
+}
+
+// isEmpty: what botocore does not send in the query protocols and in XML.
+func isEmpty(want any) bool {
+	switch v := want.(type) {
+	case []any:
+		return !slices.ContainsFunc(v, func(e any) bool { return !isEmpty(e) })
+	case map[string]any:
+		for _, e := range v {
+			if !isEmpty(e) {
+				return false
+			}
+		}
+		return v["__bytes__"] == nil
+	}
+	return want == nil || want == ""
+}
+
+func sameParam(got, want any) bool {
+	switch w := want.(type) {
+	case map[string]any:
+		if b, ok := w["__bytes__"]; ok {
+			return got == b
+		}
+		g, ok := got.(map[string]any)
+		if !ok {
+			return isEmpty(want) && got == nil
+		}
+		for k := range g {
+			if _, ok := w[k]; !ok {
+				return false
+			}
+		}
+		for k, e := range w {
+			if !sameParam(g[k], e) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		g, ok := got.([]any)
+		if !ok || len(g) != len(w) {
+			return isEmpty(want) && len(g) == 0
+		}
+		for i := range w {
+			if !sameParam(g[i], w[i]) {
+				return false
+			}
+		}
+		return true
+	case float64:
+		n, ok := got.(json.Number)
+		if !ok {
+			return false
+		}
+		f, err := n.Float64()
+		return err == nil && f == w
+	}
+	if got == want {
+		return true
+	}
+	g, ok := got.(string)
+	w, isText := want.(string)
+	if !ok || !isText {
+		return false
+	}
+	a, err := time.Parse(time.RFC3339, g)
+	b, err2 := time.Parse(time.RFC3339, w)
+	return err == nil && err2 == nil && a.Equal(b)
 }
 
 // partitionUntold: a name that two partitions share, signed for all regions or not
@@ -168,11 +306,59 @@ func identify(id *awsapi.Identifier, req awsapi.Request, body []byte) (*awsapi.C
 	return head.Call(body)
 }
 
+// theIdentifier is what all tests share: the catalog's index and its services are
+// read once.
+var theIdentifier = sync.OnceValues(func() (*awsapi.Identifier, error) { return awsapi.New() })
+
 func identifier(t testing.TB) *awsapi.Identifier {
 	t.Helper()
-	id, err := awsapi.New()
+	id, err := theIdentifier()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// BenchmarkOracle identifies each request of the oracle in turn; ns/request and
+// allocs/request are medians over the requests, each measured by itself.
+func BenchmarkOracle(b *testing.B) {
+	id := identifier(b)
+	type one struct {
+		req  awsapi.Request
+		body []byte
+	}
+	var all []one
+	for _, s := range samples(b) {
+		req, body := s.request(b)
+		if _, err := identify(id, req, body); err == nil {
+			all = append(all, one{req, body})
+		}
+	}
+	const rounds = 20
+	times, allocs := make([]float64, len(all)), make([]float64, len(all))
+	for b.Loop() {
+		for i, o := range all {
+			var before, after runtime.MemStats
+			if allocs[i] == 0 {
+				runtime.ReadMemStats(&before)
+			}
+			start := time.Now()
+			for range rounds {
+				if _, err := identify(id, o.req, o.body); err != nil {
+					b.Fatal(err)
+				}
+			}
+			times[i] = float64(time.Since(start).Nanoseconds()) / rounds
+			if allocs[i] == 0 {
+				runtime.ReadMemStats(&after)
+				allocs[i] = float64(after.Mallocs-before.Mallocs) / rounds
+			}
+		}
+	}
+	slices.Sort(times)
+	slices.Sort(allocs)
+	b.ReportMetric(times[len(times)/2], "ns/request")
+	b.ReportMetric(times[len(times)*99/100], "ns/p99")
+	b.ReportMetric(allocs[len(allocs)/2], "allocs/request")
+	b.ReportMetric(0, "ns/op")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/awsapi/catalog"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -16,29 +17,34 @@ const (
 	sourceBucketOwner = "x-amz-source-expected-bucket-owner"
 )
 
-// ownerHeaders are those of the two that the matched operation takes. Directory
-// buckets (signing name s3express) answer them with 501; their ARNs name the
-// account.
-func ownerHeaders(m match) []string {
-	if m.svc.ID != "s3" || m.signingName() != "s3" {
-		return nil
-	}
+// ownerNames are those of the two that an operation takes, as net/http writes them.
+func ownerNames(op *catalog.Operation) []string {
 	var out []string
-	for name := range m.op.HeaderMembers {
-		if l := strings.ToLower(name); l == bucketOwner || l == sourceBucketOwner {
-			out = append(out, http.CanonicalHeaderKey(name))
+	for _, b := range op.HeaderMembers {
+		if l := strings.ToLower(b.Wire); l == bucketOwner || l == sourceBucketOwner {
+			out = append(out, http.CanonicalHeaderKey(b.Wire))
 		}
 	}
 	slices.Sort(out)
 	return out
 }
 
+// ownerHeaders are those that the matched operation takes. Directory buckets
+// (signing name s3express) answer them with 501; their ARNs name the account.
+func (f *facts) ownerHeaders(m match) []string {
+	if m.svc.ID != "s3" || m.signingName() != "s3" {
+		return nil
+	}
+	return f.owners
+}
+
 // CheckBucketOwner refuses a call in which the client itself expects a bucket
 // owner that is none of accounts: it means another target. A refusal is Denied.
 func (c *Call) CheckBucketOwner(accounts []string) error {
 	for _, name := range []string{bucketOwner, sourceBucketOwner} {
-		for _, v := range c.canonical.header.Values(name) {
-			if !slices.Contains(accounts, v) {
+		for _, f := range c.canonical.header {
+			v := f.value
+			if strings.EqualFold(f.name, name) && !slices.Contains(accounts, v) {
 				return refusal.New(refusal.Denied, "%s is %q, and the target reaches only %s; leave the header out or name another target", name, clip(v), strings.Join(accounts, ", "))
 			}
 		}
@@ -56,12 +62,9 @@ func (c *Call) WithBucketOwner(account string) (Canonical, bool) {
 		return c.canonical, false
 	}
 	out := c.canonical
-	out.header = out.header.Clone()
-	if out.header == nil {
-		out.header = http.Header{}
-	}
+	out.header = slices.DeleteFunc(slices.Clone(out.header), func(f field) bool { return slices.Contains(c.ownerHeaders, f.name) })
 	for _, name := range c.ownerHeaders {
-		out.header[name] = []string{account}
+		out.header = append(out.header, field{name, account})
 	}
 	return out, true
 }

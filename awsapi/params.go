@@ -2,76 +2,290 @@ package awsapi
 
 import (
 	"bytes"
-	"encoding/xml"
-	"errors"
-	"io"
+	"encoding/base64"
+	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/awsapi/catalog"
 	"github.com/sallyport/sallyport/refusal"
 )
 
-// params puts the input together as one document by member names: body or form,
-// then what is bound to path, query and headers, which wins over a body member
-// of the same name, as it does for AWS.
-func (h *Head) params(m match, form []pair, body []byte) (map[string]any, error) {
-	out := map[string]any{}
+// legacySQS are the names that SQS's query protocol had, which the JSON model of
+// today does not tell (SQS API reference of 2012-11-05, before AWS JSON).
+var legacySQS = map[string][]string{
+	"AWSAccountId": {"AWSAccountIds"}, "ActionName": {"Actions"}, "AttributeName": {"AttributeNames"}, "Attribute": {"Attributes"},
+	"MessageAttributeName": {"MessageAttributeNames"}, "MessageAttribute": {"MessageAttributes"},
+	"MessageSystemAttributeName": {"MessageSystemAttributeNames"}, "MessageSystemAttribute": {"MessageSystemAttributes"},
+	"ChangeMessageVisibilityBatchRequestEntry": {"Entries"}, "DeleteMessageBatchRequestEntry": {"Entries"}, "SendMessageBatchRequestEntry": {"Entries"},
+	"Tag": {"Tags", "tags"}, "TagKey": {"TagKeys"},
+}
+
+// document puts the input together under its members' names: body or form, then
+// what is bound to path, query and headers. room is where d's nodes go as long as
+// they are few.
+func (h *Head) document(d *document, room []node, m match, known *facts, form []pair, body []byte) error {
+	shapes, err := m.svc.Shapes()
+	if err != nil {
+		return refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
+	}
+	d.init(shapes, m.op.Input, room)
 	switch h.protocol {
 	case Query, EC2:
-		return formDocument(form)
+		var aliases map[string][]string
+		if m.svc.ID == "sqs" {
+			aliases = legacySQS
+		}
+		return d.readForm(form, aliases)
 	case CBOR:
-		return out, nil
+		return d.readCBOR(body)
 	case JSON:
-		v, err := parseJSON(body)
-		if err != nil {
-			return nil, err
+		if err := d.readJSON(0, body); err != nil {
+			return err
 		}
-		doc, ok := v.(map[string]any)
-		if !ok {
-			return nil, refusal.New(refusal.Malformed, "the request body must be a JSON object")
+		if d.nodes[0].kind != objectNode {
+			return refusal.New(refusal.Malformed, "the request body must be a JSON object")
 		}
-		return doc, nil
+		return nil
 	}
 	query := h.query
 	if h.asForm() {
-		pairs, err := parsePairs(string(body), "form")
-		if err != nil {
-			return nil, err
+		if query, err = h.searchForm(m, body); err != nil {
+			return err
 		}
-		for k, v := range m.op.Query {
-			if got, ok := find(pairs, k); !ok || got != v {
-				return nil, refusal.New(refusal.Malformed, "the form must say %s=%s", k, v)
-			}
-		}
-		query = pairs
 	} else if !m.op.StreamingInput && len(body) > 0 {
-		if err := h.bodyParams(out, m, body); err != nil {
-			return nil, err
+		if err := h.readBody(d, m, body); err != nil {
+			return err
 		}
 	}
-	for label, v := range h.labels(m) {
-		out[member(m.op.Labels[label], label)] = v
+	return h.readBound(d, m, known, query)
+}
+
+// searchForm reads a CloudSearch query that came as a form.
+func (h *Head) searchForm(m match, body []byte) ([]pair, error) {
+	pairs, err := parsePairs(string(body), "form")
+	if err != nil {
+		return nil, err
 	}
-	for _, p := range query {
-		b, ok := m.op.QueryMembers[p.key]
-		if !ok {
+	for _, q := range m.op.Query {
+		if got, ok := find(pairs, q.Key); !ok || got != q.Value {
+			return nil, refusal.New(refusal.Malformed, "the form must say %s=%s", q.Key, q.Value)
+		}
+	}
+	return pairs, nil
+}
+
+// memberShape is the shape of a member of the input, noShape for none.
+func (d *document) memberShape(name string) int32 {
+	members := d.shapes.Members(d.shapeOf(0))
+	for i := range members {
+		if members[i].Name == name {
+			return members[i].Shape
+		}
+	}
+	return noShape
+}
+
+// readBody reads a REST body: the input's members, or the one that is the payload.
+func (h *Head) readBody(d *document, m match, body []byte) error {
+	at := int32(0)
+	if m.op.Payload != "" {
+		n := node{name: m.op.Payload, kind: textNode, shape: d.memberShape(m.op.Payload)}
+		sh := d.shapes.At(n.shape)
+		c, err := d.add(0, n)
+		if err != nil {
+			return err
+		}
+		if sh.IsScalar() {
+			// A text or a blob, such as a bucket policy. One that is a JSON document is on
+			// record, and judged, as one.
+			d.nodes[c].shape = noShape
+			if keep := len(d.nodes); !looksJSON(body) || d.readJSON(c, body) != nil {
+				d.nodes = d.nodes[:keep]
+				d.nodes[c] = node{name: n.name, kind: bytesNode, text: string(body), shape: n.shape}
+				if sh.Kind == catalog.String {
+					d.nodes[c].kind = textNode
+				}
+			}
+			return nil
+		}
+		at = c
+	}
+	if h.protocol == RestXML {
+		return d.readXML(at, body)
+	}
+	if err := d.readJSON(at, body); err != nil {
+		return err
+	}
+	if at == 0 && d.nodes[0].kind != objectNode {
+		return refusal.New(refusal.Malformed, "the request body must be a JSON object")
+	}
+	return nil
+}
+
+func looksJSON(body []byte) bool {
+	t := bytes.TrimLeft(body, " \t\r\n")
+	return len(t) > 0 && (t[0] == '{' || t[0] == '[')
+}
+
+// readBound adds what is bound to the path, the query and headers.
+func (h *Head) readBound(d *document, m match, known *facts, query []pair) error {
+	if err := h.readLabels(d, m); err != nil {
+		return err
+	}
+	for i := range query {
+		if err := h.readQuery(d, m, &query[i]); err != nil {
+			return err
+		}
+	}
+	for i := range m.op.HeaderMembers {
+		b := &m.op.HeaderMembers[i]
+		if prefix, ok := headerPrefix(b.Wire); ok {
+			if err := h.readPrefixed(d, b, prefix); err != nil {
+				return err
+			}
 			continue
 		}
-		name := member(b.Member, p.key)
-		switch prev := out[name].(type) {
-		case string:
-			out[name] = []any{prev, p.value}
-		case []any:
-			out[name] = append(prev, p.value)
-		default:
-			out[name] = p.value
+		if values := h.req.Header[known.headers[i]]; len(values) > 0 && values[0] != "" {
+			if err := d.readHeader(b, values[0]); err != nil {
+				return err
+			}
 		}
 	}
-	for name, b := range m.op.HeaderMembers {
-		if v := h.req.Header.Get(name); v != "" && !never[strings.ToLower(name)] {
-			out[member(b.Member, name)] = v
+	return nil
+}
+
+// readHeader adds one header: a value, a list between commas, or JSON in base64.
+func (d *document) readHeader(b *catalog.Binding, v string) error {
+	name, shape := member(b.Member, b.Wire), d.memberShape(b.Member)
+	switch sh := d.shapes.At(shape); {
+	case sh.IsList():
+		at, err := d.add(0, node{name: name, kind: listNode, shape: shape})
+		if err != nil {
+			return err
+		}
+		for e := range strings.SplitSeq(v, ",") {
+			if _, err := d.add(at, d.scalar("", strings.TrimSpace(e), sh.Of)); err != nil {
+				return err
+			}
+		}
+		return nil
+	case sh.Kind == catalog.JSONValue:
+		at, err := d.add(0, node{name: name, kind: textNode, text: v, shape: noShape})
+		if err != nil {
+			return err
+		}
+		text, err := base64.StdEncoding.DecodeString(v)
+		if err == nil {
+			err = d.readJSON(at, text)
+		}
+		if err != nil {
+			return refusal.New(refusal.Malformed, "the header %s must hold JSON in base64", b.Wire)
+		}
+		return nil
+	}
+	_, err := d.add(0, d.scalar(name, v, shape))
+	return err
+}
+
+// readQuery adds one query parameter, unless it is fixed by the operation or of no
+// member of its. A list's comes once for each element.
+func (h *Head) readQuery(d *document, m match, p *pair) error {
+	b, ok := m.op.QueryMembers.Get(p.key)
+	if ok && d.shapes.At(d.memberShape(b.Member)).IsMap() {
+		ok = false // the member's name is not on the wire
+	}
+	if !ok {
+		for i := range m.op.QueryMembers {
+			if strings.EqualFold(m.op.QueryMembers[i].Wire, p.key) {
+				return refusal.New(refusal.Malformed, "the query parameter %q differs from %s only in case", clip(p.key), m.op.QueryMembers[i].Wire)
+			}
+		}
+		return d.readQueryMap(m, p)
+	}
+	name := member(b.Member, p.key)
+	shape := d.memberShape(name)
+	sh := d.shapes.At(shape)
+	at := d.child(0, name)
+	if !sh.IsList() {
+		if at != 0 {
+			return duplicate("query", p.key)
+		}
+		_, err := d.add(0, d.scalar(name, p.value, shape))
+		return err
+	}
+	if at == 0 {
+		var err error
+		if at, err = d.add(0, node{name: name, kind: listNode, shape: shape}); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	_, err := d.add(at, d.scalar("", p.value, sh.Of))
+	return err
+}
+
+// readQueryMap adds a parameter that is no member's name to the member that takes
+// all such (Smithy, "httpQueryParams trait"), if there is one.
+func (d *document) readQueryMap(m match, p *pair) error {
+	for i := range m.op.QueryMembers {
+		name := m.op.QueryMembers[i].Member
+		shape := d.memberShape(name)
+		sh := d.shapes.At(shape)
+		if !sh.IsMap() || slices.ContainsFunc(m.op.Query, func(q catalog.Pair) bool { return q.Key == p.key }) {
+			continue
+		}
+		at := d.child(0, name)
+		if at == 0 {
+			var err error
+			if at, err = d.add(0, node{name: name, kind: objectNode, shape: shape}); err != nil {
+				return err
+			}
+		}
+		entry, of := d.child(at, p.key), d.shapes.At(sh.Of)
+		if !of.IsList() {
+			if entry != 0 {
+				return duplicate("query", p.key)
+			}
+			_, err := d.add(at, d.scalar(p.key, p.value, sh.Of))
+			return err
+		}
+		if entry == 0 {
+			var err error
+			if entry, err = d.add(at, node{name: p.key, kind: listNode, shape: sh.Of}); err != nil {
+				return err
+			}
+		}
+		_, err := d.add(entry, d.scalar("", p.value, of.Of))
+		return err
+	}
+	return nil
+}
+
+// headerPrefix reports a map that is bound to all headers with a prefix
+// (x-amz-meta-).
+func headerPrefix(wire string) (string, bool) {
+	if p, ok := strings.CutSuffix(wire, "*"); ok {
+		return p, true
+	}
+	return wire, strings.HasSuffix(wire, "-")
+}
+
+func (h *Head) readPrefixed(d *document, b *catalog.Binding, prefix string) error {
+	at := int32(0)
+	for name, values := range h.req.Header {
+		if len(name) <= len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) || len(values) == 0 || never[strings.ToLower(name)] {
+			continue
+		}
+		if at == 0 {
+			var err error
+			if at, err = d.add(0, node{name: b.Member, kind: objectNode, shape: d.memberShape(b.Member)}); err != nil {
+				return err
+			}
+		}
+		if _, err := d.add(at, d.scalar(strings.ToLower(name[len(prefix):]), values[0], d.shapeOf(at).Of)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func member(name, wire string) string {
@@ -81,136 +295,36 @@ func member(name, wire string) string {
 	return name
 }
 
-func (h *Head) bodyParams(out map[string]any, m match, body []byte) error {
-	var doc any
-	switch {
-	case h.protocol == RestXML:
-		// XML behind a byte order mark, or in UTF-16, is XML to a server, and must not
-		// pass for text here.
-		if bytes.HasPrefix(body, []byte("\xef\xbb\xbf")) || bytes.IndexByte(body[:min(4, len(body))], 0) >= 0 ||
-			bytes.HasPrefix(body, []byte("\xff\xfe")) || bytes.HasPrefix(body, []byte("\xfe\xff")) {
-			return refusal.New(refusal.Malformed, "the request body begins with a byte order mark or is not UTF-8")
+// readLabels adds the labels of the path, decoded.
+func (h *Head) readLabels(d *document, m match) error {
+	i := 0
+	for k, p := range m.op.Parsed {
+		if !p.Label {
+			i++
+			continue
 		}
-		if m.op.Payload != "" && !bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
-			return nil // a text or blob payload, such as a bucket policy
+		n := 1
+		if p.Greedy {
+			n = len(h.segs) - i - (len(m.op.Parsed) - k - 1)
 		}
-		v, err := parseXML(body)
-		if err != nil {
+		if n < 1 || i+n > len(h.segs) {
+			break
+		}
+		text := h.segs[i]
+		if n > 1 {
+			text = strings.Join(h.segs[i:i+n], "/")
+		}
+		v, _ := unescape(text, false)
+		name := member(m.op.Labels.Get(p.Text), p.Text)
+		if name == "Bucket" {
+			if ap := h.accessPoint(m); ap != "" {
+				v = ap // what clients are given in its place
+			}
+		}
+		if _, err := d.add(0, d.scalar(name, v, d.memberShape(name))); err != nil {
 			return err
 		}
-		doc = v
-	case m.op.Payload != "" && !strings.Contains(mediaType(h.req.Header.Get("Content-Type")), "json"):
-		// A blob, or a document whose content type lies: what can be read as a document
-		// is on record as one.
-		if v, err := parseJSON(body); err == nil {
-			out[m.op.Payload] = v
-		}
-		return nil
-	default:
-		v, err := parseJSON(body)
-		if err != nil {
-			return err
-		}
-		doc = v
-	}
-	if m.op.Payload != "" {
-		out[m.op.Payload] = doc
-		return nil
-	}
-	fields, ok := doc.(map[string]any)
-	if !ok {
-		return refusal.New(refusal.Malformed, "the request body must be an object")
-	}
-	for k, v := range fields {
-		out[k] = v
+		i += n
 	}
 	return nil
-}
-
-const maxXMLDepth = 64
-
-// parseXML reads one XML document without DTD or processing instructions (other
-// than the declaration): an element is a string, or an object of its children,
-// where repeated children are a list.
-func parseXML(b []byte) (any, error) {
-	d := xml.NewDecoder(bytes.NewReader(b))
-	d.Entity = nil
-	bad := func(err error) error {
-		return refusal.New(refusal.Malformed, "the request body is not plain XML: %v", err)
-	}
-	var root any
-	seen := false
-	for {
-		t, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			if !seen {
-				return nil, bad(errors.New("no root element"))
-			}
-			return root, nil
-		}
-		if err != nil {
-			return nil, bad(err)
-		}
-		switch e := t.(type) {
-		case xml.Directive:
-			return nil, bad(errors.New("a DTD is not accepted"))
-		case xml.ProcInst:
-			if e.Target != "xml" || seen {
-				return nil, bad(errors.New("processing instructions are not accepted"))
-			}
-		case xml.StartElement:
-			if seen {
-				return nil, bad(errors.New("more than one root element"))
-			}
-			seen = true
-			if root, err = xmlElement(d, 0); err != nil {
-				return nil, bad(err)
-			}
-		case xml.CharData:
-			if len(bytes.TrimSpace(e)) > 0 {
-				return nil, bad(errors.New("text outside the root element"))
-			}
-		}
-	}
-}
-
-func xmlElement(d *xml.Decoder, depth int) (any, error) {
-	if depth > maxXMLDepth {
-		return nil, errors.New("nested too deep")
-	}
-	var text strings.Builder
-	var fields map[string]any
-	for {
-		t, err := d.Token()
-		if err != nil {
-			return nil, err
-		}
-		switch e := t.(type) {
-		case xml.StartElement:
-			v, err := xmlElement(d, depth+1)
-			if err != nil {
-				return nil, err
-			}
-			if fields == nil {
-				fields = map[string]any{}
-			}
-			switch prev := fields[e.Name.Local].(type) {
-			case nil:
-				fields[e.Name.Local] = v
-			case []any:
-				fields[e.Name.Local] = append(prev, v)
-			default:
-				fields[e.Name.Local] = []any{prev, v}
-			}
-		case xml.EndElement:
-			if fields != nil {
-				return fields, nil
-			}
-			return text.String(), nil
-		case xml.CharData:
-			text.Write(e)
-		case xml.Directive, xml.ProcInst:
-			return nil, errors.New("a DTD or processing instruction inside the document")
-		}
-	}
 }

@@ -18,12 +18,12 @@ var secretNames = []string{"password", "passphrase", "secretstring", "secretbina
 // marks sensitive, and those named like a secret, are replaced by
 // "sallyport:masked". What goes to AWS is not touched.
 func (c *Call) RecordParams() map[string]any {
-	out, _ := redactNamed(c.params).(map[string]any)
+	out, _ := redactNamed(c.Params()).(map[string]any)
 	for _, m := range c.SensitiveInput() {
 		if m.Member == "" && m.Path == "" { // the whole body
 			return map[string]any{"body": maskedParam}
 		}
-		// Forms are recorded by their wire names, everything else by the model's.
+		// What the model does not know is recorded by its name on the wire.
 		for _, path := range []string{m.Member, m.Path, m.Param} {
 			if path != "" {
 				redactPath(out, strings.Split(path, "."))

@@ -1,7 +1,6 @@
 package awsapi
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -10,23 +9,25 @@ import (
 
 // resolver finds what a call's actions are done to.
 type resolver struct {
-	head   *Head
-	match  match
-	call   *Call
-	labels map[string]string
+	head  *Head
+	match match
+	call  *Call
+	doc   *document
+	facts *facts
 
-	twoSpellings string // of one member, in the same request; see lookup
-	stray        string // see wildcard
+	stray   string // see wildcard
+	scratch []byte
 }
 
 // actions resolves the catalog's rows whose condition holds, primary first.
 func (r *resolver) actions(d *catalog.Detail) []Action {
-	var out []Action
+	out := make([]Action, 0, len(d.IAM))
 	all := !slices.ContainsFunc(d.IAM, func(row catalog.Action) bool {
 		return row.When == nil || r.holds(row.When) || r.versioned(row.Action)
 	})
 	// Where no condition holds (an empty transaction), every action is asked for.
-	for i, row := range d.IAM {
+	for i := range d.IAM {
+		row := &d.IAM[i]
 		if !all && row.When != nil && !r.holds(row.When) && !r.versioned(row.Action) {
 			continue
 		}
@@ -34,7 +35,7 @@ func (r *resolver) actions(d *catalog.Detail) []Action {
 		if a.Dependent && r.unneeded(row) {
 			continue
 		}
-		a.Resources = r.resources(row, d)
+		a.Resources = r.resources(row, &r.facts.rows[i], d)
 		if j := slices.IndexFunc(out, func(o Action) bool { return o.Name == a.Name }); j >= 0 {
 			for _, res := range a.Resources {
 				if !slices.Contains(out[j].Resources, res) {
@@ -51,7 +52,7 @@ func (r *resolver) actions(d *catalog.Detail) []Action {
 // unneeded: a dependent action on what a member names is not needed where the
 // member is absent (PassRole without a role). An instance profile is a role by
 // another name.
-func (r *resolver) unneeded(row catalog.Action) bool {
+func (r *resolver) unneeded(row *catalog.Action) bool {
 	if row.Action != "iam:PassRole" || r.exists("IamInstanceProfile") {
 		return false
 	}
@@ -66,7 +67,7 @@ func (r *resolver) primaryToo(action string) bool {
 
 // resources resolves one row: by the expressions that are ARNs, else by filling
 // the templates of its resource types. What the request does not tell is `*`.
-func (r *resolver) resources(row catalog.Action, d *catalog.Detail) []Resource {
+func (r *resolver) resources(row *catalog.Action, known *rowFacts, d *catalog.Detail) []Resource {
 	if special := r.special(row); special != nil {
 		return special
 	}
@@ -85,8 +86,9 @@ func (r *resolver) resources(row catalog.Action, d *catalog.Detail) []Resource {
 		return []Resource{{ARN: "*"}}
 	}
 	var full, required, rest []Resource
-	for _, t := range row.Resources {
-		got := r.ofType(row, t, d)
+	for i := range row.Resources {
+		t := &row.Resources[i]
+		got := r.ofType(row, t, &known.types[i], d)
 		if len(got) > 0 && !got[0].Partial {
 			full = append(full, got...)
 			continue
@@ -113,14 +115,14 @@ func documented(expression string, got []Resource, types ...catalog.ResourceType
 		return true
 	}
 	for _, res := range got {
-		if res.ARN != "*" && !slices.ContainsFunc(types, func(t catalog.ResourceType) bool { return fitsTemplate(t.ARN, res.ARN) }) {
+		if res.ARN != "*" && !slices.ContainsFunc(types, func(t catalog.ResourceType) bool { return templateOf(t.ARN).fits(res.ARN) }) {
 			return false
 		}
 	}
 	return true
 }
 
-func typeName(row catalog.Action) string {
+func typeName(row *catalog.Action) string {
 	if len(row.Resources) == 1 {
 		return row.Resources[0].Name
 	}
@@ -137,104 +139,140 @@ func (r *resolver) knownest(rest []Resource) []Resource {
 }
 
 // ofType resolves one resource type.
-func (r *resolver) ofType(row catalog.Action, t catalog.ResourceType, d *catalog.Detail) []Resource {
-	if e := row.ARNs[t.Name]; e != "" {
-		if got := r.arnExpression(e, t.ARN, t.Name); len(got) > 0 && documented(e, got, t) {
+func (r *resolver) ofType(row *catalog.Action, t *catalog.ResourceType, known *typeFacts, d *catalog.Detail) []Resource {
+	if e := row.ARNs.Get(t.Name); e != "" {
+		if got := r.arnExpression(e, t.ARN, t.Name); len(got) > 0 && documented(e, got, *t) {
 			return got
 		}
 	}
 	var out []Resource
-	for _, m := range d.ArnMembers {
-		for _, v := range r.values(strings.ReplaceAll(m, ".*", "[]")) {
-			if fitsTemplate(t.ARN, v) {
-				out = append(out, r.resource(v, t.Name, false))
+	if len(d.ArnMembers) > 0 {
+		tpl := templateOf(t.ARN)
+		for _, m := range d.ArnMembers {
+			for _, v := range r.values(m) {
+				if tpl.fits(v) {
+					out = append(out, r.resource(v, t.Name, false))
+				}
 			}
 		}
 	}
 	if len(out) > 0 {
 		return out
 	}
-	// Some entries of AWS's reference hold two forms of the ARN.
-	for _, form := range strings.Split(t.ARN, ", ") {
-		one := t
-		one.ARN = form
-		out = append(out, r.fill(one, row)...)
+	for i := range known.forms {
+		got := r.fill(t, &known.forms[i])
+		if out == nil {
+			out = got
+		} else {
+			out = append(out, got...)
+		}
 	}
 	return out
 }
 
-var variable = regexp.MustCompile(`\$\{([A-Za-z0-9_.:\[\]-]+)\}`)
-
 // fill puts values into a template. A variable with several values gives several
 // ARNs; one without a value gives `*`.
-func (r *resolver) fill(t catalog.ResourceType, row catalog.Action) []Resource {
-	type partial struct {
-		arn     string
-		missing bool
-		values  string // what the request brought
-	}
-	done := []partial{{}}
-	last := 0
+func (r *resolver) fill(t *catalog.ResourceType, f *form) []Resource {
+	parts := f.template.parts
+	var room [8][]string
+	values := room[:0] // by part; an own variable without one is not known
 	var whole []Resource
-	for _, loc := range variable.FindAllStringSubmatchIndex(t.ARN, -1) {
-		lit, name := t.ARN[last:loc[0]], t.ARN[loc[2]:loc[3]]
-		last = loc[1]
-		values, ok := r.standard(name)
-		if !ok {
-			expr := row.Bind[name]
-			if expr == "" {
-				expr = row.GuessedBind[name]
-			}
-			// The map's ${Prefix}* is a name that AWS completes: behind the request's
-			// text its `*` could not be told from the request's own, so the whole name
-			// counts as unknown.
-			if !strings.HasSuffix(expr, "}*") {
-				if values = r.expression(expr); len(values) == 0 {
-					values = r.named(name, t, row)
-				}
-			}
-			// Many name members take a whole ARN.
-			var err bool
-			if whole, values, err = r.split(values, t); err {
-				return []Resource{{ARN: "*", Type: t.Name, Partial: true}}
-			} else if len(whole) > 0 && len(values) == 0 {
-				return whole
-			}
-			values = asStored(r.call.Service, name, values)
-			// An ARN of another kind is no name: what it stands for is not known.
-			if slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, "arn:") }) {
-				values = nil
-			}
+	own, count := 0, 1
+	for _, p := range parts {
+		if isStandard(p.name) {
+			values = append(values, nil)
+			continue
 		}
-		var next []partial
-		for _, p := range done {
-			if len(values) == 0 {
-				next = append(next, partial{p.arn + lit + "*", true, p.values})
-			}
-			for _, v := range values {
-				next = append(next, partial{p.arn + lit + v, p.missing, p.values + v})
-			}
+		src := &f.variables[own]
+		own++
+		got := r.sourced(src)
+		// Many name members take a whole ARN.
+		var odd bool
+		if whole, got, odd = r.split(got, t, f.template); odd {
+			return []Resource{{ARN: "*", Type: t.Name, Partial: true}}
+		} else if len(whole) > 0 && len(got) == 0 {
+			return whole
 		}
-		if done = next; len(done) > 1000 {
+		got = asStored(r.call.Service, p.name, got)
+		// An ARN of another kind is no name: what it stands for is not known.
+		if slices.ContainsFunc(got, func(v string) bool { return strings.HasPrefix(v, "arn:") }) {
+			got = nil
+		}
+		values = append(values, got)
+		if count *= max(1, len(got)); count > 1000 {
 			return []Resource{{ARN: "*", Partial: true}}
 		}
 	}
-	out := make([]Resource, 0, len(done))
-	for _, p := range done {
-		if p.missing {
-			r.wildcard(p.values)
-		}
-		out = append(out, r.resource(p.arn+t.ARN[last:], t.Name, p.missing))
+	out := make([]Resource, 0, count+len(whole))
+	for n := range count {
+		out = append(out, r.one(t, f.template, values, n))
 	}
 	return append(out, whole...)
+}
+
+// one is the n-th combination of values in a template; the last variable changes
+// fastest.
+func (r *resolver) one(t *catalog.ResourceType, tpl *template, values [][]string, n int) Resource {
+	buf, missing := r.scratch[:0], false
+	for i, p := range tpl.parts {
+		buf = append(buf, p.literal...)
+		v := ""
+		if isStandard(p.name) {
+			v = r.standard(p.name)
+		} else if len(values[i]) > 0 {
+			each := 1
+			for _, later := range values[i+1:] {
+				each *= max(1, len(later))
+			}
+			v = values[i][n/each%len(values[i])]
+		}
+		if v == "" && (p.name == "Account" || !isStandard(p.name)) {
+			v, missing = "*", true
+		}
+		buf = append(buf, v...)
+	}
+	if missing {
+		for _, list := range values {
+			for _, v := range list {
+				r.wildcard(v)
+			}
+		}
+	}
+	buf = append(buf, tpl.tail...)
+	r.scratch = buf[:0]
+	return r.resource(string(buf), t.Name, missing)
+}
+
+// sourced are the values of a template's variable.
+func (r *resolver) sourced(s *source) []string {
+	if s.prefix {
+		return nil
+	}
+	if s.bound != "" {
+		if values := r.expression(s.bound); len(values) > 0 {
+			return values
+		}
+	}
+	var out []string
+	for _, m := range s.members {
+		for _, v := range r.values(m) {
+			if !slices.Contains(out, v) {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
 }
 
 // split takes the values that are whole ARNs of the type apart from the names. A
 // list with an ARN of another kind beside one that fits is odd: it could be read
 // two ways.
-func (r *resolver) split(values []string, t catalog.ResourceType) (whole []Resource, names []string, odd bool) {
+func (r *resolver) split(values []string, t *catalog.ResourceType, tpl *template) (whole []Resource, names []string, odd bool) {
+	if !slices.ContainsFunc(values, func(v string) bool { return strings.HasPrefix(v, "arn:") }) {
+		return nil, values, false
+	}
 	for _, v := range values {
-		if fitsTemplate(t.ARN, v) {
+		if tpl.fits(v) {
 			whole = append(whole, r.resource(v, t.Name, false))
 			continue
 		}
@@ -246,19 +284,14 @@ func (r *resolver) split(values []string, t catalog.ResourceType) (whole []Resou
 
 // standard are the variables of every template. Without a target account the
 // account is unknown, and the ARN Partial.
-func (r *resolver) standard(name string) ([]string, bool) {
+func (r *resolver) standard(name string) string {
 	switch name {
 	case "Partition":
-		return []string{r.call.Partition}, true
+		return r.call.Partition
 	case "Region":
-		return []string{r.call.Region}, true
-	case "Account":
-		if a := r.account(); a != "" {
-			return []string{a}, true
-		}
-		return nil, true
+		return r.call.Region
 	}
-	return nil, false
+	return r.account()
 }
 
 func (r *resolver) account() string {
@@ -270,25 +303,12 @@ func (r *resolver) account() string {
 
 func (r *resolver) resource(arn, typ string, missing bool) Resource {
 	res := Resource{ARN: arn, Type: typ, Partial: missing}
-	if f := strings.SplitN(arn, ":", 6); len(f) == 6 && isAccount(f[4]) {
-		res.Account = f[4]
+	if a, ok := arnField(arn, 4); ok && isAccount(a) {
+		res.Account = a
 	} else if r.head.host.Account != "" {
 		res.Account = r.head.host.Account
 	}
 	return res
-}
-
-// fitsTemplate reports that v is an ARN of the template's service and kind.
-func fitsTemplate(template, v string) bool {
-	if !strings.HasPrefix(v, "arn:") {
-		return false
-	}
-	t, f := strings.SplitN(template, ":", 6), strings.SplitN(v, ":", 6)
-	if len(t) != 6 || len(f) != 6 || t[2] != f[2] || f[5] == "" {
-		return false
-	}
-	kind, _, _ := strings.Cut(t[5], "$")
-	return strings.HasPrefix(f[5], kind)
 }
 
 // wildcard notes a request's text with a `*` or `?` in a resource that is known

@@ -40,10 +40,10 @@ func (id *Identifier) router(i int) (*router, error) {
 	sort.Strings(names)
 	for _, n := range names {
 		op := svc.Operations[n]
-		for key := range op.Query {
-			r.static[strings.ToLower(key)] = key
+		for _, q := range op.Query {
+			r.static[strings.ToLower(q.Key)] = q.Key
 		}
-		if slices.ContainsFunc(op.Parsed, func(s catalog.Segment) bool { return s.Greedy }) {
+		if isGreedy(op) {
 			r.greedy[op.Method] = append(r.greedy[op.Method], op)
 			continue
 		}
@@ -63,8 +63,18 @@ type match struct {
 	cand candidate
 }
 
-// find appends the operations that fit, all of them.
-func (r *router) find(out []match, c candidate, method string, segs []string, query []pair, header func(string) bool) []match {
+func (m match) isGreedy() bool { return isGreedy(m.op) }
+
+// isGreedy reports a label that takes more than one segment.
+func isGreedy(op *catalog.Operation) bool {
+	return slices.ContainsFunc(op.Parsed, func(s catalog.Segment) bool { return s.Greedy })
+}
+
+const copySource = "x-amz-copy-source"
+
+// find appends the operations that fit, all of them. copies: the request has a
+// copy's source, by which S3 tells copies from uploads.
+func (r *router) find(out []match, c candidate, method string, segs []string, query []pair, copies bool) []match {
 	fit := func(op *catalog.Operation) {
 		if op.HostPrefix != c.prefix && c.prefix != "" {
 			return
@@ -72,23 +82,22 @@ func (r *router) find(out []match, c candidate, method string, segs []string, qu
 		if !fitsPath(op.Parsed, segs) {
 			return
 		}
-		for k, v := range op.Query {
-			got, ok := find(query, k)
-			if !ok || got != v {
+		for i := range op.Query {
+			if got, ok := find(query, op.Query[i].Key); !ok || got != op.Query[i].Value {
 				return
 			}
 		}
 		// Only S3 tells operations apart by required members. Elsewhere an empty
 		// list leaves its required parameter out.
-		for k, b := range op.QueryMembers {
-			if b.Required && r.svc.ID == "s3" {
-				if _, ok := find(query, k); !ok {
-					return
+		if r.svc.ID == "s3" {
+			for i := range op.QueryMembers {
+				if b := &op.QueryMembers[i]; b.Required {
+					if _, ok := find(query, b.Wire); !ok {
+						return
+					}
 				}
 			}
-		}
-		for k, b := range op.HeaderMembers {
-			if b.Required && k == "x-amz-copy-source" && !header(k) {
+			if b, _ := op.HeaderMembers.Get(copySource); b.Required && !copies {
 				return
 			}
 		}
@@ -160,7 +169,9 @@ func required(op *catalog.Operation) int {
 	for _, b := range op.QueryMembers {
 		n += boolInt(b.Required)
 	}
-	n += boolInt(op.HeaderMembers["x-amz-copy-source"].Required)
+	if b, _ := op.HeaderMembers.Get(copySource); b.Required {
+		n++
+	}
 	return n
 }
 

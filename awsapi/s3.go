@@ -2,8 +2,10 @@ package awsapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/awsapi/catalog"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -14,8 +16,6 @@ import (
 // one that S3 acts on.
 func (h *Head) identifyS3(ct string) error {
 	switch h.host.S3.Style {
-	case "mrap":
-		h.cannotCarry(refusal.New(refusal.Unidentified, "multi-region access points need SigV4A, which this gateway does not carry; use a bucket or a regional access point"))
 	case "outposts":
 		h.cannotCarry(refusal.New(refusal.Unidentified, "S3 on Outposts is not carried by this gateway; use a bucket or an ordinary access point"))
 	case "object-lambda", "object-lambda-route":
@@ -71,7 +71,7 @@ func (h *Head) identifyS3(ct string) error {
 			}
 		}
 	}
-	list := r.find(nil, h.host.candidates[0], h.req.Method, segs, h.query, func(k string) bool { return h.req.Header.Get(k) != "" })
+	list := r.find(nil, h.host.candidates[0], h.req.Method, segs, h.query, h.req.Header.Get(copySource) != "")
 	xid, hasXID := find(h.query, "x-id")
 	for _, m := range list {
 		if (m.op.Name == "WriteGetObjectResponse") != (h.host.S3.Style == "object-lambda-route") || (m.op.Name == "ListDirectoryBuckets") != (m.op.Name == "ListDirectoryBuckets" && h.host.S3.Style == "express") {
@@ -92,15 +92,24 @@ func (h *Head) identifyS3(ct string) error {
 		return refusal.New(refusal.Malformed, "the request says x-id=%s but is %s", clip(xid), op.Name)
 	}
 	for _, p := range h.query {
-		if _, ok := op.Query[p.key]; ok || p.key == "x-id" {
+		if p.key == "x-id" || slices.ContainsFunc(op.Query, func(q catalog.Pair) bool { return q.Key == p.key }) {
 			continue
 		}
-		if _, ok := op.QueryMembers[p.key]; !ok {
+		if _, ok := op.QueryMembers.Get(p.key); !ok {
 			return refusal.New(refusal.Malformed, "the query parameter %q is not one of %s; S3 could act on it instead", clip(p.key), op.Name)
 		}
 	}
-	if len(h.req.Header.Values("X-Amz-Copy-Source")) > 0 && op.HeaderMembers["x-amz-copy-source"].Member == "" {
+	if b, _ := op.HeaderMembers.Get(copySource); len(h.req.Header.Values(copySource)) > 0 && b.Member == "" {
 		return refusal.New(refusal.Malformed, "x-amz-copy-source is not a header of %s", op.Name)
+	}
+	for _, name := range h.hoisted {
+		if !goesOn(name, op) {
+			return refusal.New(refusal.Malformed, "the query parameter %q is not one of %s; S3 could act on it instead", clip(name), op.Name)
+		}
+	}
+	if strings.Contains(h.req.Header.Get(copySource), "+") {
+		// S3 reads it as a space, others as a plus.
+		return refusal.New(refusal.Malformed, "x-amz-copy-source has a bare plus; percent-encode it (%%2B)")
 	}
 	return nil
 }

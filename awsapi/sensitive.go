@@ -84,5 +84,9 @@ func (c *Call) IdempotencyMembers() map[string]string {
 	if c.detail == nil {
 		return nil
 	}
-	return c.detail.Idempotency
+	out := make(map[string]string, len(c.detail.Idempotency))
+	for _, p := range c.detail.Idempotency {
+		out[p.Key] = p.Value
+	}
+	return out
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/internal/awschunked"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -15,15 +16,18 @@ func (h *Head) settle() error {
 		if m.op.EventStreamInput {
 			h.cannotCarry(refusal.New(refusal.Unidentified, "%s:%s is a two-way event stream, which this gateway does not carry", m.svc.ID, m.op.Name))
 		}
-		if m.cand.multiRegion {
-			h.cannotCarry(errSigV4A)
+		if h.chunks.Form != awschunked.None && h.payload != PayloadStreamingUnsignedTrailer && m.svc.ID != "s3" {
+			h.cannotCarry(refusal.New(refusal.Unidentified, "%s:%s does not take signed chunks, which are S3's", m.svc.ID, m.op.Name))
 		}
-		if m.svc.SigV4A {
-			h.cannotCarry(refusal.New(refusal.Unidentified, "%s is signed with SigV4A, which this gateway does not carry", m.svc.ID))
+		if h.chunks.Form != awschunked.None && h.payload != PayloadStreamingUnsignedTrailer && h.asymmetric(m) {
+			h.cannotCarry(refusal.New(refusal.Unidentified, "signed chunks are not carried to %s, which is signed for with SigV4A; let the client send UNSIGNED-PAYLOAD, a plain hash or a checksum trailer", h.host.Name))
 		}
 	}
 	if h.scope.service != "" {
-		keep := slices.DeleteFunc(slices.Clone(h.matches), func(m match) bool { return !h.agrees(m) })
+		keep := h.matches
+		if slices.ContainsFunc(keep, func(m match) bool { return !h.agrees(m) }) {
+			keep = slices.DeleteFunc(slices.Clone(keep), func(m match) bool { return !h.agrees(m) })
+		}
 		if len(keep) == 0 {
 			m := h.matches[0]
 			return refusal.New(refusal.Malformed, "the client signed for %s in %s, but %s is %s in %s; configure the client's region to match its endpoint",
@@ -33,6 +37,9 @@ func (h *Head) settle() error {
 	}
 	// One service may be reached in several partitions by one name; the first
 	// that fits the scope counts.
+	if len(h.matches) > 1 {
+		h.matches = slices.Clone(h.matches)
+	}
 	slices.SortStableFunc(h.matches, func(a, b match) int {
 		if d := preferred(a) - preferred(b); d != 0 {
 			return d
@@ -48,13 +55,17 @@ func (h *Head) settle() error {
 	return nil
 }
 
-// preferred is 0 for the service whose name the IAM prefix bears: rds before
-// docdb and neptune, which AWS authorises as rds too.
+// asymmetric reports what only SigV4A can sign for: names that stand for several
+// regions, and services that take nothing else.
+func (h *Head) asymmetric(m match) bool {
+	return m.cand.multiRegion || m.svc.SigV4A || h.host.S3.Style == "mrap" && m.svc.ID == "s3"
+}
+
+// preferred is least for the service whose name the IAM prefix bears (rds before
+// docdb and neptune, which AWS authorises as rds too) and for the operation that is
+// not the old name of another (S3's PutBucketLifecycle).
 func preferred(m match) int {
-	if slices.Contains(m.svc.IAMPrefixes, m.svc.ID) {
-		return 0
-	}
-	return 1
+	return 2*boolInt(!slices.Contains(m.svc.IAMPrefixes, m.svc.ID)) + boolInt(m.op.Deprecated)
 }
 
 func (m match) signingName() string {
@@ -86,11 +97,17 @@ func (h *Head) agrees(m match) bool {
 	return slices.Contains(h.id.cat.Partitions[m.cand.partition].Regions, h.scope.region)
 }
 
-// signingRegion is the region to sign for.
+// signingRegion is the region that the client signs for, or its region set.
 func (h *Head) signingRegion(m match) string {
-	switch {
-	case h.scope.set:
+	if h.scope.set {
 		return h.scope.region
+	}
+	return h.oneRegion(m)
+}
+
+// oneRegion is the region to sign for, where one is signed for.
+func (h *Head) oneRegion(m match) string {
+	switch {
 	case m.cand.signingRegion != "":
 		return m.cand.signingRegion
 	case m.cand.region != "":

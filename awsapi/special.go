@@ -10,7 +10,7 @@ import (
 // special resolves what the operation map cannot say: S3's buckets, keys, copy
 // sources and access points, names that stand for other ARNs (KMS aliases, SQS
 // queue URLs, secrets' random suffixes, SSM paths), and PassRole.
-func (r *resolver) special(row catalog.Action) []Resource {
+func (r *resolver) special(row *catalog.Action) []Resource {
 	switch r.call.Service {
 	case "s3":
 		if strings.HasPrefix(row.Action, "s3") { // not the role that replication passes
@@ -65,7 +65,7 @@ func (r *resolver) actionName(action string) string {
 	}
 	switch {
 	case r.call.Operation == "DeleteObjects":
-		if !r.exists("Delete.Object.VersionId") {
+		if !r.exists("Delete.Objects.VersionId") {
 			return action
 		}
 	case r.copySource() != "":
@@ -79,14 +79,13 @@ func (r *resolver) actionName(action string) string {
 }
 
 func (r *resolver) copySource() string {
-	v, _ := r.call.params["CopySource"].(string)
-	return v
+	return r.text("CopySource")
 }
 
-func (r *resolver) s3(row catalog.Action) []Resource {
+func (r *resolver) s3(row *catalog.Action) []Resource {
 	p := "arn:" + r.call.Partition + ":"
-	bucket, _ := r.call.params["Bucket"].(string)
-	key, hasKey := r.call.params["Key"].(string)
+	bucket, key := r.text("Bucket"), r.text("Key")
+	hasKey := r.doc.child(0, "Key") != 0
 	if row.Action == "s3:GetObject" && r.copySource() != "" {
 		return r.source(p)
 	}
@@ -108,7 +107,7 @@ func (r *resolver) s3(row catalog.Action) []Resource {
 	if r.head.host.S3.Style == "express" {
 		return nil
 	}
-	if ap := r.accessPoint(p, bucket); ap != "" {
+	if ap := r.head.accessPoint(r.match); ap != "" {
 		switch {
 		case onObject && hasKey:
 			return []Resource{r.resource(ap+"/object/"+key, "accesspointobject", false)}
@@ -123,7 +122,7 @@ func (r *resolver) s3(row catalog.Action) []Resource {
 	switch {
 	case onObject && r.call.Operation == "DeleteObjects":
 		var out []Resource
-		for _, k := range r.values("Delete.Object.Key") {
+		for _, k := range r.values("Delete.Objects.Key") {
 			out = append(out, Resource{ARN: p + "s3:::" + bucket + "/" + k, Type: "object"})
 		}
 		if len(out) > 0 && len(out) <= 1000 {
@@ -146,17 +145,20 @@ func (r *resolver) s3(row catalog.Action) []Resource {
 // accessPoint is the ARN of the access point that the host names; "" where it
 // names none (S3 User Guide, "Referencing access points"; an Object Lambda access
 // point and one on Outposts are of services of their own).
-func (r *resolver) accessPoint(p, name string) string {
-	h := &r.head.host
-	switch h.S3.Style {
+func (h *Head) accessPoint(m match) string {
+	if m.svc.ID != "s3" || h.host.S3.Bucket == "" {
+		return ""
+	}
+	p, name := "arn:"+h.host.Partition+":", h.host.S3.Bucket
+	switch h.host.S3.Style {
 	case "accesspoint":
-		return p + "s3:" + r.call.Region + ":" + h.Account + ":accesspoint/" + name
+		return p + "s3:" + h.region(m) + ":" + h.host.Account + ":accesspoint/" + name
 	case "object-lambda":
-		return p + "s3-object-lambda:" + r.call.Region + ":" + h.Account + ":accesspoint/" + name
+		return p + "s3-object-lambda:" + h.region(m) + ":" + h.host.Account + ":accesspoint/" + name
 	case "outposts":
-		return p + "s3-outposts:" + r.call.Region + ":" + h.Account + ":outpost/" + h.S3.Outpost + "/accesspoint/" + name
+		return p + "s3-outposts:" + h.region(m) + ":" + h.host.Account + ":outpost/" + h.host.S3.Outpost + "/accesspoint/" + name
 	case "mrap":
-		acct := r.account()
+		acct := h.req.Account
 		if acct == "" {
 			acct = "*"
 		}
@@ -185,7 +187,7 @@ func (r *resolver) source(p string) []Resource {
 
 // sqs reads account and name out of the queue URL. Its host is not looked at: SQS
 // itself goes by the path.
-func (r *resolver) sqs(row catalog.Action) []Resource {
+func (r *resolver) sqs(row *catalog.Action) []Resource {
 	if typeName(row) != "queue" {
 		return nil
 	}
@@ -213,7 +215,7 @@ func (r *resolver) sqs(row catalog.Action) []Resource {
 }
 
 // kms: an alias stands for a key that the request does not tell.
-func (r *resolver) kms(row catalog.Action) []Resource {
+func (r *resolver) kms(row *catalog.Action) []Resource {
 	if typeName(row) != "key" {
 		return nil
 	}
@@ -235,7 +237,7 @@ func (r *resolver) kms(row catalog.Action) []Resource {
 
 // secret: a secret's ARN ends in six random characters that its name does not
 // tell.
-func (r *resolver) secret(row catalog.Action) []Resource {
+func (r *resolver) secret(row *catalog.Action) []Resource {
 	if typeName(row) != "Secret" {
 		return nil
 	}
@@ -260,7 +262,7 @@ func (r *resolver) secret(row catalog.Action) []Resource {
 }
 
 // parameter: /a/b and a/b are parameter/a/b.
-func (r *resolver) parameter(row catalog.Action) []Resource {
+func (r *resolver) parameter(row *catalog.Action) []Resource {
 	if typeName(row) != "parameter" {
 		return nil
 	}
@@ -292,24 +294,11 @@ func (r *resolver) parameter(row catalog.Action) []Resource {
 func (r *resolver) roles() []Resource {
 	var out []Resource
 	seen := map[string]bool{}
-	var walk func(any)
-	walk = func(n any) {
-		switch v := n.(type) {
-		case map[string]any:
-			for _, e := range v {
-				walk(e)
-			}
-		case []any:
-			for _, e := range v {
-				walk(e)
-			}
-		case string:
-			if strings.HasPrefix(v, "arn:") && strings.Contains(v, ":iam::") && strings.Contains(v, ":role/") && !seen[v] {
-				seen[v] = true
-				out = append(out, r.resource(v, "role", false))
-			}
+	for i := range r.doc.nodes {
+		if v := r.doc.nodes[i].text; strings.HasPrefix(v, "arn:") && strings.Contains(v, ":iam::") && strings.Contains(v, ":role/") && !seen[v] {
+			seen[v] = true
+			out = append(out, r.resource(v, "role", false))
 		}
 	}
-	walk(r.call.params)
 	return out
 }

@@ -84,6 +84,7 @@ func TestRefused(t *testing.T) {
 		"copy header on get":      {s3("GET", "/k", "X-Amz-Copy-Source", "/a/b"), "", refusal.Malformed},
 		"dot segment":             {request("GET", "lambda.us-east-1.amazonaws.com", "/2015-03-31/functions/../x"), "", refusal.Malformed},
 		"encoded dot segment":     {request("GET", "lambda.us-east-1.amazonaws.com", "/2015-03-31/functions/%2e%2e"), "", refusal.Malformed},
+		"encoded letter":          {request("GET", "lambda.us-east-1.amazonaws.com", "/2015-03-31/f%75nctions/x"), "", refusal.Unidentified},
 		"empty segment":           {request("GET", "lambda.us-east-1.amazonaws.com", "/2015-03-31//functions"), "", refusal.Malformed},
 		"backslash":               {request("GET", "lambda.us-east-1.amazonaws.com", `/2015-03-31\functions`), "", refusal.Malformed},
 		"unknown method":          {request("TRACE", "lambda.us-east-1.amazonaws.com", "/2015-03-31/functions"), "", refusal.Malformed},

@@ -22,15 +22,19 @@ func TestUncarried(t *testing.T) {
 		action, on string
 		carried    bool
 	}{
-		"presigned":     {r: object("b23.s3.us-east-1.amazonaws.com", "/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=dev%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Signature=0"), action: "s3:GetObject", on: "arn:aws:s3:::b23/k"},
-		"presigned v2":  {r: object("b23.s3.amazonaws.com", "/k?AWSAccessKeyId=dev&Signature=x&Expires=1"), action: "s3:GetObject", on: "arn:aws:s3:::b23/k"},
-		"chunk signed":  {r: request("PUT", "b23.s3.us-east-1.amazonaws.com", "/k", "X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"), action: "s3:PutObject", on: "arn:aws:s3:::b23/k"},
-		"bearer":        {r: request("POST", "dynamodb.us-east-1.amazonaws.com", "/", "X-Amz-Target", "DynamoDB_20120810.GetItem", "Content-Type", "application/x-amz-json-1.0", "Authorization", "Bearer x"), body: `{"TableName":"T"}`, action: "dynamodb:GetItem", on: "arn:aws:dynamodb:us-east-1:111122223333:table/T"},
-		"multi-region":  {r: object("mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com", "/k", "Authorization", v4a, "X-Amz-Region-Set", "*"), action: "s3:GetObject", on: "arn:aws:s3::111122223333:accesspoint/mfzwi23gnjvgw.mrap/object/k"},
-		"object lambda": {r: object("olap-111122223333.s3-object-lambda.us-east-1.amazonaws.com", "/k"), action: "s3-object-lambda:GetObject", on: "arn:aws:s3-object-lambda:us-east-1:111122223333:accesspoint/olap/object/k"},
-		"outposts":      {r: object("my-ap-111122223333.op-01234567890123456.s3-outposts.us-east-1.amazonaws.com", "/k"), action: "s3-outposts:GetObject", on: "arn:aws:s3-outposts:us-east-1:111122223333:outpost/op-01234567890123456/accesspoint/my-ap/object/k"},
-		"VPC endpoint":  {r: object("bucket.vpce-0a1b2c3d.s3.us-east-1.vpce.amazonaws.com", "/my-bucket/k"), action: "s3:GetObject", on: "arn:aws:s3:::my-bucket/k", carried: true},
-		"its bucket":    {r: object("my-bucket.bucket.vpce-0a1b2c3d.s3.us-east-1.vpce.amazonaws.com", "/k"), action: "s3:GetObject", on: "arn:aws:s3:::my-bucket/k", carried: true},
+		"presigned":                  {r: object("b23.s3.us-east-1.amazonaws.com", "/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=dev%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Signature=0"), action: "s3:GetObject", on: "arn:aws:s3:::b23/k", carried: true},
+		"presigned v2":               {r: object("b23.s3.amazonaws.com", "/k?AWSAccessKeyId=dev&Signature=x&Expires=1"), action: "s3:GetObject", on: "arn:aws:s3:::b23/k", carried: true},
+		"SigV4A chunks":              {r: chunked(request("PUT", "b23.s3.us-east-1.amazonaws.com", "/k", "X-Amz-Content-Sha256", "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD")), action: "s3:PutObject", on: "arn:aws:s3:::b23/k"},
+		"chunks of others":           {r: chunked(request("PUT", "data.mediastore.us-east-1.amazonaws.com", "/k", "X-Amz-Content-Sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD")), action: "mediastore:PutObject", on: "arn:aws:mediastore:us-east-1:111122223333:container/*/*"},
+		"signature v2 in a form":     {r: request("POST", "sdb.us-east-1.amazonaws.com", "/", "Content-Type", formType), body: "Action=Select&Version=2009-04-15&SelectExpression=x&AWSAccessKeyId=dev&SignatureVersion=2&Signature=x&SignatureMethod=HmacSHA256&Timestamp=2026-01-01T00%3A00%3A00Z", action: "sdb:Select", on: "arn:aws:sdb:us-east-1:111122223333:domain/*"},
+		"signature v2":               {r: object("b23.s3.amazonaws.com", "/k", "Authorization", "AWS dev:x"), action: "s3:GetObject", on: "arn:aws:s3:::b23/k", carried: true},
+		"bearer":                     {r: request("POST", "dynamodb.us-east-1.amazonaws.com", "/", "X-Amz-Target", "DynamoDB_20120810.GetItem", "Content-Type", "application/x-amz-json-1.0", "Authorization", "Bearer x"), body: `{"TableName":"T"}`, action: "dynamodb:GetItem", on: "arn:aws:dynamodb:us-east-1:111122223333:table/T", carried: true},
+		"multi-region":               {r: object("mfzwi23gnjvgw.mrap.accesspoint.s3-global.amazonaws.com", "/k", "Authorization", v4a, "X-Amz-Region-Set", "*"), action: "s3:GetObject", on: "arn:aws:s3::111122223333:accesspoint/mfzwi23gnjvgw.mrap/object/k", carried: true},
+		"object lambda":              {r: object("olap-111122223333.s3-object-lambda.us-east-1.amazonaws.com", "/k"), action: "s3-object-lambda:GetObject", on: "arn:aws:s3-object-lambda:us-east-1:111122223333:accesspoint/olap/object/k"},
+		"outposts":                   {r: object("my-ap-111122223333.op-01234567890123456.s3-outposts.us-east-1.amazonaws.com", "/k"), action: "s3-outposts:GetObject", on: "arn:aws:s3-outposts:us-east-1:111122223333:outpost/op-01234567890123456/accesspoint/my-ap/object/k"},
+		"VPC endpoint":               {r: object("bucket.vpce-0a1b2c3d.s3.us-east-1.vpce.amazonaws.com", "/my-bucket/k"), action: "s3:GetObject", on: "arn:aws:s3:::my-bucket/k", carried: true},
+		"its bucket":                 {r: object("my-bucket.bucket.vpce-0a1b2c3d.s3.us-east-1.vpce.amazonaws.com", "/k"), action: "s3:GetObject", on: "arn:aws:s3:::my-bucket/k", carried: true},
+		"session token in the query": {r: object("b23.s3.us-east-1.amazonaws.com", "/k?X-Amz-S3session-Token=x"), action: "s3:GetObject", on: "arn:aws:s3:::b23/k", carried: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, err := identify(id, c.r, []byte(c.body))

@@ -10,12 +10,6 @@ func (c Canonical) Without(names ...string) Canonical {
 	if len(names) == 0 || c.IsZero() {
 		return c
 	}
-	header := c.header.Clone()
-	for name := range header {
-		if slices.Contains(names, name) {
-			delete(header, name)
-		}
-	}
-	c.header = header
+	c.header = slices.DeleteFunc(slices.Clone(c.header), func(f field) bool { return slices.Contains(names, f.name) })
 	return c
 }

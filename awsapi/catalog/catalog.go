@@ -74,12 +74,16 @@ func (c *Catalog) Service(i int) (*Service, error) {
 type Service struct {
 	ServiceInfo
 	Operations map[string]*Operation
-	once       sync.Once
-	raw        map[string]json.RawMessage
 	archive    []byte
-	err        error
-	mu         sync.Mutex
-	details    map[string]*Detail // guarded by mu
+
+	mu       sync.RWMutex
+	raw      map[string]json.RawMessage // what is not parsed yet; guarded by mu
+	interned map[string]string          // guarded by mu
+	details  map[string]*Detail         // guarded by mu
+
+	shapesOnce sync.Once
+	shapes     *Shapes
+	shapesErr  error
 }
 
 func (c *Catalog) decode(i int) (*Service, error) {
@@ -91,51 +95,73 @@ func (c *Catalog) decode(i int) (*Service, error) {
 	if err := json.Unmarshal(b, &s.Operations); err != nil {
 		return nil, fmt.Errorf("parse the API catalog's %s: %w", s.ID, err)
 	}
+	s.details = make(map[string]*Detail)
+	interned := map[string]string{}
 	for name, op := range s.Operations {
 		op.Name = name
+		op.intern(interned)
 		op.Parsed = parsePath(op.Path)
 	}
-	s.details = make(map[string]*Detail)
 	return s, nil
 }
 
 // Detail returns the details of an operation of s.
 func (s *Service) Detail(operation string) (*Detail, error) {
-	s.once.Do(func() {
+	s.mu.RLock()
+	d := s.details[operation]
+	s.mu.RUnlock()
+	if d != nil {
+		return d, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d = s.details[operation]; d != nil {
+		return d, nil
+	}
+	if s.Operations[operation] == nil {
+		return nil, fmt.Errorf("no operation %s:%s in the API catalog", s.ID, operation)
+	}
+	if s.raw == nil {
 		at := s.Offset + s.Bindings
 		b, err := expand(s.archive[at : at+s.ServiceInfo.Details])
 		if err == nil {
 			err = json.Unmarshal(b, &s.raw)
 		}
-		s.err = err
-	})
-	if s.err != nil {
-		return nil, fmt.Errorf("read the API catalog's details of %s: %w", s.ID, s.err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if d := s.details[operation]; d != nil {
-		return d, nil
+		if err != nil {
+			return nil, fmt.Errorf("read the API catalog's details of %s: %w", s.ID, err)
+		}
+		s.interned = map[string]string{}
 	}
 	raw, ok := s.raw[operation]
 	if !ok {
 		return nil, fmt.Errorf("no operation %s:%s in the API catalog", s.ID, operation)
 	}
-	d := new(Detail)
+	d = new(Detail)
 	if err := json.Unmarshal(raw, d); err != nil {
 		return nil, fmt.Errorf("parse the API catalog's %s:%s: %w", s.ID, operation, err)
 	}
-	for _, lists := range []map[string][]Member{d.SensitiveInput, d.SensitiveOutput, d.SecretOutput} {
-		for _, list := range lists {
-			for i := range list {
-				if list[i].Member == "" {
-					list[i].Member = list[i].Path
-				}
-			}
-		}
-	}
+	d.intern(s.interned)
 	s.details[operation] = d
+	s.raw[operation] = nil // the parsed form is the smaller one
+	if len(s.details) == len(s.raw) {
+		s.raw, s.interned = map[string]json.RawMessage{}, nil
+	}
 	return d, nil
+}
+
+// Shapes are the input shapes of s, which Operation.Input and other shapes index.
+func (s *Service) Shapes() (*Shapes, error) {
+	s.shapesOnce.Do(func() {
+		at := s.Offset + s.Bindings + s.ServiceInfo.Details
+		b, err := expand(s.archive[at : at+s.ServiceInfo.Shapes])
+		if err == nil {
+			s.shapes, err = parseShapes(string(b))
+		}
+		if err != nil {
+			s.shapesErr = fmt.Errorf("read the API catalog's shapes of %s: %w", s.ID, err)
+		}
+	})
+	return s.shapes, s.shapesErr
 }
 
 func expand(b []byte) ([]byte, error) {

@@ -36,6 +36,7 @@ type ServiceInfo struct {
 	Offset          int      `json:"offset"`             // of the bindings in the archive
 	Bindings        int      `json:"bindings"`           // bytes, compressed
 	Details         int      `json:"details"`            // bytes, compressed; directly behind
+	Shapes          int      `json:"shapes"`             // bytes, compressed; directly behind
 }
 
 // Host is a pattern of host names, without the suffix. {r} stands for a region
@@ -56,28 +57,34 @@ type Host struct {
 
 // Operation is how an operation is bound to HTTP.
 type Operation struct {
-	Name              string             `json:"-"`
-	Method            string             `json:"method"`
-	Path              string             `json:"path"` // {Label} one segment, {Label+} greedy
-	Query             map[string]string  `json:"query"`
-	Labels            map[string]string  `json:"labels"` // label -> member
-	QueryMembers      map[string]Binding `json:"queryMembers"`
-	HeaderMembers     map[string]Binding `json:"headerMembers"` // a key ending in * is a prefix
-	Payload           string             `json:"payload"`
-	HostPrefix        string             `json:"hostPrefix"`
-	AuthType          string             `json:"authtype"` // none: unsigned
-	Auth              []string           `json:"auth"`
-	StreamingInput    bool               `json:"streamingInput"`
-	StreamingOutput   bool               `json:"streamingOutput"`
-	EventStreamInput  bool               `json:"eventStreamInput"`
-	EventStreamOutput bool               `json:"eventStreamOutput"`
-	Permissionless    bool               `json:"permissionless"`
-	Context           map[string]string  `json:"contextParams"`
-	Parsed            []Segment          `json:"-"` // Path in segments
+	Name              string   `json:"-"`
+	Method            string   `json:"method"`
+	Path              string   `json:"path"` // {Label} one segment, {Label+} greedy
+	Query             Pairs    `json:"query"`
+	Labels            Pairs    `json:"labels"` // label -> member
+	QueryMembers      Bindings `json:"queryMembers"`
+	HeaderMembers     Bindings `json:"headerMembers"` // a key ending in * is a prefix
+	Payload           string   `json:"payload"`
+	HostPrefix        string   `json:"hostPrefix"`
+	AuthType          string   `json:"authtype"` // none: unsigned
+	Auth              []string `json:"auth"`
+	StreamingInput    bool     `json:"streamingInput"`
+	StreamingOutput   bool     `json:"streamingOutput"`
+	EventStreamInput  bool     `json:"eventStreamInput"`
+	EventStreamOutput bool     `json:"eventStreamOutput"`
+	Permissionless    bool     `json:"permissionless"`
+	Context           Pairs    `json:"contextParams"`
+	Input             *int32   `json:"input"` // index into Service.Shapes; nil: it takes no input
+	Deprecated        bool     `json:"deprecated"`
+	// RequestCompression: clients may compress the body (Smithy, "requestCompression
+	// trait"). Any other operation's body is never anything but what its bytes say.
+	RequestCompression bool      `json:"requestcompression"`
+	Parsed             []Segment `json:"-"` // Path in segments
 }
 
 // Binding says which member a query parameter or header carries.
 type Binding struct {
+	Wire     string `json:"-"`
 	Member   string `json:"member"`
 	Required bool   `json:"required"`
 }
@@ -93,7 +100,7 @@ type Segment struct {
 type Detail struct {
 	IAM             []Action            `json:"iam"`
 	ArnMembers      []string            `json:"arnMembers"`
-	Idempotency     map[string]string   `json:"idempotencyMembers"`
+	Idempotency     Pairs               `json:"idempotencyMembers"`
 	SensitiveInput  map[string][]Member `json:"sensitiveInput"`  // by protocol
 	SensitiveOutput map[string][]Member `json:"sensitiveOutput"` // by protocol
 	SecretOutput    map[string][]Member `json:"secretOutput"`    // by protocol
@@ -105,15 +112,15 @@ type Detail struct {
 
 // Action is one IAM action and how its resources are found in the request.
 type Action struct {
-	Action      string            `json:"action"`
-	Level       string            `json:"level"`
-	Resources   []ResourceType    `json:"resources"`
-	Bind        map[string]string `json:"bind"`        // ARN variable -> member expression
-	GuessedBind map[string]string `json:"guessedBind"` // the same, by name only
-	ARNs        map[string]string `json:"arns"`        // resource type -> expression that is the ARN
-	ARN         string            `json:"arn"`         // expression that is the ARN, whatever the type
-	When        *Condition        `json:"when"`        // only if it holds for the input
-	Also        bool              `json:"also"`        // not the primary action
+	Action      string         `json:"action"`
+	Level       string         `json:"level"`
+	Resources   []ResourceType `json:"resources"`
+	Bind        Pairs          `json:"bind"`        // ARN variable -> member expression
+	GuessedBind Pairs          `json:"guessedBind"` // the same, by name only
+	ARNs        Pairs          `json:"arns"`        // resource type -> expression that is the ARN
+	ARN         string         `json:"arn"`         // expression that is the ARN, whatever the type
+	When        *Condition     `json:"when"`        // only if it holds for the input
+	Also        bool           `json:"also"`        // not the primary action
 }
 
 // ResourceType is an IAM resource type of an action.

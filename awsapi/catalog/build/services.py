@@ -7,6 +7,7 @@ from endpoints import host_patterns, legacy_hosts
 from files import REST_PROTOCOLS
 from iam import arn_members, bind_heuristic
 from sensitive import ShapeWalk
+from shapes import ShapeTable
 
 def split_uri(uri):
     path, _, query = uri.partition("?")
@@ -48,6 +49,7 @@ def build_service(service, session, loader, iam, parts, endpoints):
     doc["urlTemplates"] = templates
     doc["legacyHosts"] = legacy
     walkers = {p: (ShapeWalk(model, p, False), ShapeWalk(model, p, True)) for p in protocols}
+    inputs = ShapeTable(protocols)
     extra_out = iam.curated["credentialOutputs"].get(service, {})
     ops = {}
     for name in model.operation_names:
@@ -56,6 +58,8 @@ def build_service(service, session, loader, iam, parts, endpoints):
         rawop = raw["operations"][name]
         path, query = split_uri(http.get("requestUri", "/"))
         row = {"method": http.get("method", "POST"), "path": path}
+        if op.input_shape is not None:
+            row["input"] = inputs.add(op.input_shape)
         if query:
             row["query"] = query
         labels = re.findall(r"\{([^}+]+)\+?\}", path)
@@ -67,6 +71,8 @@ def build_service(service, session, loader, iam, parts, endpoints):
             req = set(op.input_shape.required_members)
             for n, s in op.input_shape.members.items():
                 loc = s.serialization.get("location")
+                if loc == "headers":
+                    hdr[s.serialization.get("name", "") + "*"] = {"member": n}
                 if loc in ("header", "querystring"):
                     tgt = hdr if loc == "header" else qs
                     tgt[s.serialization.get("name", n)] = {"member": n, **({"required": True} if n in req else {})}
@@ -153,5 +159,6 @@ def build_service(service, session, loader, iam, parts, endpoints):
         if creds:
             row["secretOutput"] = creds
         ops[name] = row
+    doc["shapes"] = inputs.lines
     doc["operations"] = ops
     return doc

@@ -50,12 +50,13 @@ type document struct {
 		} `json:"credentialScope"`
 	} `json:"legacyHosts"`
 	Operations map[string]json.RawMessage `json:"operations"`
+	Shapes     []string                   `json:"shapes"`
 }
 
 // binding and detail keys of an operation; the rest of the document is left out.
 var (
 	bindingKeys = []string{"method", "path", "query", "labels", "queryMembers", "headerMembers", "payload", "hostPrefix", "authtype", "auth",
-		"streamingInput", "streamingOutput", "eventStreamInput", "eventStreamOutput", "permissionless", "contextParams"}
+		"streamingInput", "streamingOutput", "eventStreamInput", "eventStreamOutput", "permissionless", "contextParams", "input", "requestcompression", "deprecated"}
 	detailKeys = []string{"iam", "arnMembers", "idempotencyMembers", "resultWrapper", "iamNote"}
 	memberKeys = []string{"sensitiveInput", "sensitiveOutput", "secretOutput"}
 )
@@ -99,6 +100,9 @@ func generate(dir string) (index, archive []byte, err error) {
 		}
 		info.Bindings = n
 		if info.Details, err = compress(&bin, details); err != nil {
+			return nil, nil, err
+		}
+		if info.Shapes, err = compress(&bin, []byte(strings.Join(d.Shapes, "\n"))); err != nil {
 			return nil, nil, err
 		}
 		idx.Services = append(idx.Services, info)
@@ -186,7 +190,7 @@ func (d *document) operations() (bindings, details []byte, prefixes []string, er
 				b[k] = v
 			}
 		}
-		for _, k := range []string{"streamingInput", "streamingOutput", "eventStreamInput", "eventStreamOutput", "permissionless"} {
+		for _, k := range []string{"streamingInput", "streamingOutput", "eventStreamInput", "eventStreamOutput", "permissionless", "requestcompression", "deprecated"} {
 			// Some are names of members in the source; only the fact is kept.
 			if v, ok := b[k]; ok && string(v) != "false" {
 				b[k] = json.RawMessage("true")
