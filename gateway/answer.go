@@ -33,6 +33,9 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 	if resp.StatusCode < 200 {
 		return refusal.New(refusal.Unavailable, "AWS answered with an interim status %d, which is not carried on", resp.StatusCode)
 	}
+	if resp.StatusCode >= 300 {
+		h.stopUpload(x, p)
+	}
 	header := resp.Header.Clone()
 	for _, name := range hopByHop {
 		header.Del(name)
@@ -77,6 +80,9 @@ func (h *handler) answerWhole(ctx context.Context, x *exchange, p *permit, statu
 	if _, err := x.w.Write(res.Body); err != nil && x.r.Method != http.MethodHead {
 		h.cut(x, errClientLeft.Error())
 	}
+	if status >= 300 && p.body != nil && p.spool == nil {
+		h.linger(x)
+	}
 	return nil
 }
 
@@ -94,7 +100,8 @@ func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, stat
 		}
 		h.cut(x, err.Error())
 	}
-	out := outcome{status: status, header: res.Header, size: src.n, sha256: src.sum(), findings: res.Findings}
+	sum, size := src.sum()
+	out := outcome{status: status, header: res.Header, size: size, sha256: sum, findings: res.Findings}
 	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
 		h.cut(x, refusal.Of(h.notDurableAnswer(err)).Message)
 	}

@@ -3,16 +3,14 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"hash"
 	"io"
 	"net/http"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/internal/spool"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -73,24 +71,29 @@ func (h *handler) reserve(ctx context.Context, x *exchange, n int64) error {
 	return nil
 }
 
+// spool reads a streaming body whose hash must be in the signature (Lambda's Invoke,
+// Glacier's archives: everything but S3). It happens before the credential is made,
+// which lives a minute only, and after the decision: what is denied is never read.
+func (h *handler) spool(x *exchange, p *permit) error {
+	if !p.call.Canonical().NeedsHash() {
+		return nil
+	}
+	s, err := spool.Read(x.r.Body, maxSpooled, h.SpoolDir)
+	var disk *spool.DiskError
+	switch {
+	case errors.Is(err, spool.ErrTooLong):
+		return refusal.New(refusal.Malformed, "the body is longer than %d MiB, the most that is kept of a body which must be hashed before it is sent; send x-amz-content-sha256: UNSIGNED-PAYLOAD if the service takes it", maxSpooled>>20)
+	case errors.As(err, &disk):
+		h.Log.ErrorContext(x.r.Context(), "a body could not be kept on disk", "requestID", x.id, "err", disk.Err)
+		return refusal.Wrap(refusal.Unavailable, err, "the gateway has no room for the request's body; nothing was sent to AWS, try again later")
+	case err != nil:
+		return refusal.Wrap(refusal.Malformed, err, "the request's body broke off or was badly framed")
+	}
+	p.spool = s
+	x.release = append(x.release, s.Close)
+	return nil
+}
+
 func tooLong() error {
 	return refusal.New(refusal.Malformed, "the body is longer than %d MiB, the most that is read of a request that is judged by its body; objects (s3:PutObject and the like) have no limit", awsapi.MaxBody>>20)
 }
-
-// digesting hashes and counts what is read through it.
-type digesting struct {
-	r io.Reader
-	h hash.Hash
-	n int64
-}
-
-func newDigesting(r io.Reader) *digesting { return &digesting{r: r, h: sha256.New()} }
-
-func (d *digesting) Read(p []byte) (int, error) {
-	n, err := d.r.Read(p)
-	d.n += int64(n)
-	_, _ = d.h.Write(p[:n])
-	return n, err
-}
-
-func (d *digesting) sum() string { return hex.EncodeToString(d.h.Sum(nil)) }

@@ -130,7 +130,8 @@ func (h *handler) responseEvent(x *exchange, p *permit, o outcome) event.Event {
 		d.ErrorCode = o.header.Get("X-Amzn-Errortype")
 	}
 	if p.body != nil {
-		d.RequestBody = &event.Digest{SHA256: p.body.sum(), Size: p.body.n}
+		sum, size := p.body.sum()
+		d.RequestBody = &event.Digest{SHA256: sum, Size: size}
 	}
 	return h.newEvent(d)
 }

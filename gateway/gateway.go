@@ -33,6 +33,9 @@ const (
 	maxBuffered = 256 << 20
 	// maxShare is how much of that one identity may hold.
 	maxShare = 64 << 20
+	// maxSpooled is how long a body may be that must be hashed before it is sent. It
+	// is on disk, not in memory.
+	maxSpooled = 1 << 30
 	// reserveTimeout is how long a request waits for memory.
 	reserveTimeout = 2 * time.Second
 	// recordTimeout is how long a request waits for its event to be durable.
@@ -84,6 +87,7 @@ type Config struct {
 	Targets    map[string]Target
 	Default    string   // name of the default target
 	Tunnel     []string // host:port passed through untouched
+	SpoolDir   string   // folder for bodies that must be read whole; "": the system's for temporary files
 	Source     string   // CloudEvents source of this gateway
 	Now        func() time.Time
 	Log        *slog.Logger

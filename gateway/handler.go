@@ -110,6 +110,9 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := h.spool(x, permit); err != nil {
+		return err
+	}
 	receipt, err := h.begin(ctx, x) // 7
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strconv"
 
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/refusal"
@@ -24,8 +25,12 @@ func (h *handler) refuse(x *exchange, e *refusal.Error) {
 	for name, values := range header {
 		dst[name] = values
 	}
+	if x.r.Method != http.MethodHead {
+		dst.Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body)
+	h.linger(x)
 }
 
 // recordRefusal chooses the events by how far the walk came.

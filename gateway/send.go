@@ -5,8 +5,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/internal/awschunked"
+	"github.com/sallyport/sallyport/internal/spool"
 	"github.com/sallyport/sallyport/jit"
 	"github.com/sallyport/sallyport/mask"
 	"github.com/sallyport/sallyport/policy"
@@ -21,7 +25,8 @@ type permit struct {
 	plan  *mask.Plan
 	scope policy.Scope
 	sent  bool
-	body  *digesting // a streamed request's body as it goes out
+	spool *spool.Spool // a body that streams and had to be read whole; nil: none
+	body  *digesting   // a streamed request's body as the client sends it
 }
 
 // permit turns an allowing decision into a permit. How the answer will be masked
@@ -64,21 +69,56 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 	canonical := owned(p.call, x.target).Without(p.plan.DropForMask()...)
 	var body io.Reader // nil: the judged body
 	if canonical.Streams() {
-		p.body = newDigesting(x.r.Body)
+		from := io.Reader(x.r.Body)
+		if p.spool != nil {
+			from = p.spool.Reader()
+			canonical = canonical.WithBody(p.spool.SHA256(), p.spool.Size())
+		}
+		p.body = newDigesting(from)
+		x.release = append(x.release, func() { p.body.sum() })
 		body = p.body
 	}
 	req, err := jit.Sign(ctx, canonical, body, cred, h.Now()) // 9
 	if err != nil {
 		return nil, err
 	}
+	if canonical.Streams() && p.spool == nil && strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") && canonical.ContentLength() != 0 {
+		// The client waits with its body until it hears from us, and so do we: where AWS
+		// refuses the upload, not a byte of it is read, and the client sees why.
+		req.Header.Set("Expect", "100-continue")
+	}
 	x.stage = "send"
 	h.Metrics.overhead.Observe(h.Now().Sub(x.start).Seconds())
 	resp, err := h.Upstream.For(x.session.ID).RoundTrip(req)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, refusal.Wrap(refusal.Unavailable, err, "the client went away before AWS answered; whether AWS acted on the request is not known")
-		}
-		return nil, refusal.Wrap(refusal.Unavailable, err, "%s could not be reached or broke the connection; whether AWS acted on the request is not known", canonical.Host())
+		h.stopUpload(x, p)
+		return nil, unsent(ctx, canonical.Host(), err)
 	}
 	return resp, nil
+}
+
+// stopUpload ends the reading of a body that is still coming in when its request is
+// over: AWS has refused it or is gone. net/http holds the body's lock while it waits
+// for the client, and writes no answer without that lock: a client that pauses to
+// see whether there is one would wait for ever.
+func (h *handler) stopUpload(x *exchange, p *permit) {
+	if p.body == nil || p.spool != nil || p.body.ended.Load() {
+		return
+	}
+	x.w.Header().Set("Connection", "close")
+	if err := http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)); err != nil {
+		h.Log.WarnContext(x.r.Context(), "the reading of an upload could not be ended", "requestID", x.id, "cause", err.Error())
+	}
+}
+
+// unsent says why there is no answer.
+func unsent(ctx context.Context, host string, err error) error {
+	var chunks *awschunked.Error
+	switch {
+	case ctx.Err() != nil:
+		return refusal.Wrap(refusal.Unavailable, err, "the client went away before AWS answered; whether AWS acted on the request is not known")
+	case errors.As(err, &chunks):
+		return refusal.Wrap(refusal.Malformed, err, "the upload is not what its headers say: %s; it was broken off before its end, so AWS has stored nothing of it", chunks.Text())
+	}
+	return refusal.Wrap(refusal.Unavailable, err, "%s could not be reached or broke the connection; whether AWS acted on the request is not known", host)
 }

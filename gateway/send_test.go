@@ -124,20 +124,3 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 		}
 	}
 }
-
-func TestAccessKeyID(t *testing.T) {
-	for header, want := range map[string]string{
-		"AWS4-HMAC-SHA256 Credential=dev/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0": "dev",
-		"AWS4-HMAC-SHA256 Credential=dev": "",
-		"AWS4-HMAC-SHA256 Credential=" + strings.Repeat("d", 129) + "/20260101/us-east-1/s3/aws4_request": "",
-		"Basic ZGV2Og==": "",
-		"":               "",
-	} {
-		if got := accessKeyID([]string{header}); got != want {
-			t.Errorf("%q: %q, want %q", header, got, want)
-		}
-	}
-	if got := accessKeyID([]string{"AWS4-HMAC-SHA256 Credential=a/b", "AWS4-HMAC-SHA256 Credential=a/b"}); got != "" {
-		t.Errorf("two headers: %q", got)
-	}
-}

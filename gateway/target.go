@@ -13,8 +13,8 @@ import (
 // access key id of the client's signature. Anything that is not a target's name
 // means the default target. Nothing else of that header is used.
 func (h *handler) chooseTarget(x *exchange) {
-	key := accessKeyID(x.r.Header.Values("Authorization"))
-	x.realKey = looksReal(key)
+	key := awsapi.AccessKeyID(x.r.Header, x.r.RequestURI)
+	x.realKey = looksReal(key) || bearer(x.r.Header.Get("Authorization"))
 	t, ok := h.Targets[key]
 	if !ok {
 		t = h.Targets[h.Default]
@@ -23,30 +23,19 @@ func (h *handler) chooseTarget(x *exchange) {
 	x.request.Account = t.Account
 }
 
-// accessKeyID returns the access key id of a SigV4 or SigV4A Authorization
-// header ("AWS4-HMAC-SHA256 Credential=AKID/20260101/..."), or "" where there is
-// not exactly one.
-func accessKeyID(authorization []string) string {
-	if len(authorization) != 1 {
-		return ""
-	}
-	_, rest, ok := strings.Cut(authorization[0], "Credential=")
-	if !ok {
-		return ""
-	}
-	key, _, ok := strings.Cut(rest, "/")
-	if !ok || len(key) > 128 {
-		return ""
-	}
-	return key
-}
-
 // looksReal reports whether a key id has the form of a live AWS key: the unique
 // id prefixes of access keys (IAM User Guide, "Understanding unique ID prefixes").
 // Such a key is stripped like any other; the event says that one was seen, so
 // that a leaked static key in an agent's environment is found.
 func looksReal(key string) bool {
 	return len(key) >= 16 && len(key) <= 128 && (strings.HasPrefix(key, "AKIA") || strings.HasPrefix(key, "ASIA"))
+}
+
+// bearer reports a bearer key of an AWS service (Amazon Bedrock's API keys), which is
+// as real as an access key.
+func bearer(authorization string) bool {
+	scheme, key, ok := strings.Cut(authorization, " ")
+	return ok && strings.EqualFold(scheme, "Bearer") && len(key) >= 16
 }
 
 // perimeter refuses what lies outside the target before policy is asked: another
@@ -59,6 +48,9 @@ func perimeter(c *awsapi.Call, t Target) error {
 	}
 	if len(t.Regions) > 0 && c.Region != "" && !slices.Contains(t.Regions, c.Region) {
 		return refusal.New(refusal.Denied, "target %s may be used in %s, not in %s", t.Name, strings.Join(t.Regions, ", "), c.Region)
+	}
+	if len(t.Regions) > 0 && c.Canonical().RegionSet() != "" {
+		return refusal.New(refusal.Denied, "target %s may be used in %s, and %s may answer from any region; use a regional endpoint", t.Name, strings.Join(t.Regions, ", "), c.Canonical().Host())
 	}
 	for _, a := range c.Actions {
 		for _, r := range a.Resources {

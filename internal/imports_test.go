@@ -56,6 +56,7 @@ func TestOnlySomeMayImport(t *testing.T) {
 		"github.com/nats-io/nats-server/v2":                   {"internal/bus"},
 		"github.com/aws/aws-sdk-go-v2/service/sts":            {"jit"},
 		"github.com/aws/aws-sdk-go-v2/aws/signer/v4":          {"jit"},
+		"github.com/aws/smithy-go/aws-http-auth":              {"jit"},
 		"github.com/elazarl/goproxy":                          {"mitm"},
 		"github.com/coreos/go-oidc/v3/oidc":                   {"identity"},
 		ours("internal/awstest"):                              {"internal/demo"},
@@ -83,7 +84,7 @@ func TestOnlySomeMayImport(t *testing.T) {
 // neither directly nor through another package of ours.
 func TestPurePackages(t *testing.T) {
 	pkgs := list(t)
-	for _, name := range []string{"awsapi", "awsapi/catalog", "mask", "event", "refusal", "approvals"} {
+	for _, name := range []string{"awsapi", "awsapi/catalog", "internal/awschunked", "mask", "event", "refusal", "approvals"} {
 		p, ok := pkgs[ours(name)]
 		if !ok {
 			t.Errorf("there is no package %s", name)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/internal/awschunked"
 	"github.com/sallyport/sallyport/internal/awstest"
 	"github.com/sallyport/sallyport/internal/oidctest"
 	"github.com/sallyport/sallyport/internal/secret"
@@ -279,4 +280,68 @@ func TestMinIOAgrees(t *testing.T) {
 			return status == http.StatusForbidden && strings.Contains(text, "<Code>AccessDenied</Code>")
 		})
 	})
+}
+
+// MinIO verifies the signature of each chunk, and of the trailer.
+func TestMinIOTakesChunks(t *testing.T) {
+	m := startMinIO(t)
+	cred := m.assume(t, "")
+	if status, text := m.send(t, cred, http.MethodPut, "/acme", ""); status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
+	}
+	put := func(form awschunked.Form, data string, cred *Credential, seed string) (int, string) {
+		t.Helper()
+		msg, body := clientChunks(form, data, 10_000)
+		msg.header.Set("X-Amz-Content-Sha256", form.String())
+		head, err := m.id.Head(awsapi.Request{Method: http.MethodPut, Host: "s3.us-east-1.amazonaws.com", Target: "/acme/chunks", Header: msg.header, ContentLength: msg.length, Account: awstest.Account})
+		if err != nil {
+			t.Fatal(err)
+		}
+		call, err := head.Call(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := Sign(t.Context(), call.Canonical(), strings.NewReader(body), cred, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.URL.Scheme = "http"
+		if seed != "" {
+			sent, err := io.ReadAll(req.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Body = io.NopCloser(strings.NewReader(strings.Replace(string(sent), "chunk-signature="+string(sent[strings.IndexByte(string(sent), '=')+1]), "chunk-signature="+seed, 1)))
+		}
+		resp, err := m.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(text)
+	}
+	for _, form := range chunkForms {
+		for _, n := range []int{0, 5, chunkSize, 200_000} {
+			data := strings.Repeat("d", n)
+			if status, text := put(form, data, cred, ""); status != http.StatusOK {
+				t.Errorf("%s, %d bytes: %d %s", form, n, status, text)
+			}
+			if status, text := m.send(t, cred, http.MethodGet, "/acme/chunks", ""); status != http.StatusOK || text != data {
+				t.Errorf("%s, %d bytes: %d, %d bytes came back", form, n, status, len(text))
+			}
+		}
+		if form == awschunked.UnsignedTrailer {
+			continue
+		}
+		refused := 0
+		for _, digit := range []string{"0", "1"} { // one of them is another digit than is there
+			if status, _ := put(form, "hello", cred, digit); status == http.StatusForbidden {
+				refused++
+			}
+		}
+		if refused == 0 {
+			t.Errorf("%s: MinIO does not look at the chunks' signatures", form)
+		}
+	}
 }

@@ -15,13 +15,16 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/internal/awschunked"
 	"github.com/sallyport/sallyport/refusal"
 )
 
 // Sign builds a fresh request out of c, signed with cred at time now. body is
 // what is sent: for a judged body it must be the very bytes of c.Body (other
 // bytes break the request off), for a streaming one it is the object as it comes.
-// Nil stands for c.Body.
+// Nil stands for c.Body. An aws-chunked body that is not what c's headers declare
+// breaks the request off with an *awschunked.Error before its end; signed chunks are
+// signed anew.
 //
 // The request's scheme is https, and its target is c's path and query byte for
 // byte. It holds c's headers and the five of ours: Host, X-Amz-Date,
@@ -32,8 +35,9 @@ func Sign(ctx context.Context, c awsapi.Canonical, body io.Reader, cred *Credent
 	}
 	return sign(ctx, message{
 		method: c.Method(), host: c.Host(), rawPath: c.RawPath(), rawQuery: c.RawQuery(), header: c.Header(),
-		payload: c.Payload(), contentSHA256: c.ContentSHA256(), body: c.Body(), streams: c.Streams(), length: c.ContentLength(),
-		name: c.SigningName(), region: c.SigningRegion(), doubleEncode: c.DoubleEncodePath(),
+		payload: c.Payload(), contentSHA256: c.ContentSHA256(), spooled: c.SpooledSHA256(), body: c.Body(), streams: c.Streams(), length: c.ContentLength(),
+		chunks: c.Chunks(),
+		name:   c.SigningName(), region: c.SigningRegion(), regionSet: c.RegionSet(), doubleEncode: c.DoubleEncodePath(),
 	}, body, cred, now)
 }
 
@@ -43,10 +47,13 @@ type message struct {
 	header                          http.Header
 	payload                         awsapi.Payload
 	contentSHA256                   string
+	spooled                         string // SHA-256 of a streaming body that was read before
 	body                            []byte
 	streams                         bool
 	length                          int64
+	chunks                          awschunked.Declared
 	name, region                    string
+	regionSet                       string // SigV4A's, in place of region
 	doubleEncode                    bool
 }
 
@@ -54,9 +61,14 @@ func sign(ctx context.Context, m message, body io.Reader, cred *Credential, now 
 	if !cred.usable() {
 		return nil, refusal.New(refusal.Credentials, "there is no credential to sign this request with")
 	}
-	if m.method == "" || m.host == "" || m.name == "" || m.region == "" {
+	if m.method == "" || m.host == "" || m.name == "" || (m.region == "") == (m.regionSet == "") {
 		return nil, refusal.New(refusal.Malformed, "the service or region to sign for is not known")
 	}
+	return build(ctx, m, body, cred, now)
+}
+
+// build is sign without its guards.
+func build(ctx context.Context, m message, body io.Reader, cred *Credential, now time.Time) (*http.Request, error) {
 	sent, err := exactURL(m)
 	if err != nil {
 		return nil, err
@@ -72,6 +84,9 @@ func sign(ctx context.Context, m message, body io.Reader, cred *Credential, now 
 	for _, name := range ours {
 		header.Del(name)
 	}
+	if m.regionSet != "" && m.chunks.Form != awschunked.None {
+		unchunk(header)
+	}
 	if inHeader {
 		header.Set("X-Amz-Content-Sha256", digest)
 	}
@@ -82,16 +97,27 @@ func sign(ctx context.Context, m message, body io.Reader, cred *Credential, now 
 		Method: m.method, URL: sent, Host: m.host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(ctx)
+	var chunks *chunkSigner
+	if m.chunks.Form != awschunked.None {
+		if body, m.length, chunks, err = encoded(m, body); err != nil {
+			return nil, err
+		}
+	}
 	setBody(req, m, body)
 
 	if err := authorize(ctx, req, m, digest, cred, now); err != nil {
 		return nil, err
 	}
+	if chunks != nil {
+		if err := chunks.start(req, m, cred); err != nil {
+			return nil, err
+		}
+	}
 	return req, nil
 }
 
 // ours are the headers that only Sign sets.
-var ours = []string{"Authorization", "Host", "Content-Length", "Transfer-Encoding", "X-Amz-Date", "Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256"}
+var ours = []string{"X-Amz-Region-Set", "Authorization", "Host", "Content-Length", "Transfer-Encoding", "X-Amz-Date", "Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256"}
 
 // authorize signs a copy that holds only what is covered by the signature, and
 // takes the three headers over. The copy keeps the signer's own changes (it
@@ -103,6 +129,9 @@ func authorize(ctx context.Context, req *http.Request, m message, digest string,
 		if covered(name) {
 			shadow.Header[name] = append([]string(nil), values...)
 		}
+	}
+	if m.regionSet != "" {
+		return authorizeV4A(req, shadow, m, digest, cred, now)
 	}
 	creds := aws.Credentials{AccessKeyID: cred.accessKeyID, SecretAccessKey: cred.secretKey.Reveal(), SessionToken: cred.sessionToken.Reveal()}
 	err := v4.NewSigner().SignHTTP(ctx, creds, shadow, digest, m.name, m.region, now.UTC(), func(o *v4.SignerOptions) {
@@ -136,8 +165,14 @@ func covered(name string) bool {
 func payloadDigest(m message) (string, bool, error) {
 	s3 := !m.doubleEncode
 	switch m.payload {
-	case awsapi.PayloadStreamingUnsignedTrailer:
-		return "STREAMING-UNSIGNED-PAYLOAD-TRAILER", true, nil
+	case awsapi.PayloadStreamingUnsignedTrailer, awsapi.PayloadStreamingSigned, awsapi.PayloadStreamingSignedTrailer:
+		if m.regionSet != "" && m.payload == awsapi.PayloadStreamingUnsignedTrailer && m.streams {
+			return "UNSIGNED-PAYLOAD", true, nil // see encoded
+		}
+		if !m.streams || m.chunks.Form.String() != m.contentSHA256 {
+			return "", false, refusal.New(refusal.Malformed, "nothing declares what is inside of this aws-chunked body")
+		}
+		return m.contentSHA256, true, nil
 	case awsapi.PayloadHash, awsapi.PayloadUnsigned, awsapi.PayloadAbsent:
 	default:
 		return "", false, refusal.New(refusal.Malformed, "the form of this request's body is not known")
@@ -159,11 +194,13 @@ func payloadDigest(m message) (string, bool, error) {
 		return m.contentSHA256, true, nil // AWS compares it with what arrives
 	case m.payload == awsapi.PayloadUnsigned || s3:
 		return "UNSIGNED-PAYLOAD", true, nil
+	case m.spooled != "":
+		return m.spooled, false, nil
 	case m.length == 0:
 		sum := sha256.Sum256(nil)
 		return hex.EncodeToString(sum[:]), false, nil
 	}
-	return "", false, refusal.New(refusal.Malformed, "%s wants a signed body, which must be hashed before it is sent; send x-amz-content-sha256 with the body's SHA-256", m.name)
+	return "", false, refusal.New(refusal.Malformed, "%s wants a signed body, which must be hashed before it is sent", m.name)
 }
 
 // signedPath is the path as it goes into the signature. Services but S3 take it

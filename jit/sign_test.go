@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/internal/awschunked"
 	"github.com/sallyport/sallyport/internal/awstest"
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/refusal"
@@ -60,6 +61,7 @@ func TestSignPayloadForms(t *testing.T) {
 	lie := hash
 	lie.contentSHA256 = strings.Repeat("0", 64)
 	sut := streamed(awsapi.PayloadStreamingUnsignedTrailer, int64(len(trailer)))
+	sut.contentSHA256, sut.chunks = "STREAMING-UNSIGNED-PAYLOAD-TRAILER", awschunked.Declared{Form: awschunked.UnsignedTrailer, Length: 5, Trailers: []string{"x-amz-checksum-crc32"}}
 	sut.header = http.Header{"X-Amz-Trailer": {"x-amz-checksum-crc32"}, "X-Amz-Decoded-Content-Length": {"5"}, "Content-Encoding": {"aws-chunked"}}
 	sutChunked := sut
 	sutChunked.length = -1
@@ -80,7 +82,6 @@ func TestSignPayloadForms(t *testing.T) {
 		{"more than announced", "hello, and more", "UNSIGNED-PAYLOAD", streamed(awsapi.PayloadUnsigned, 5), 200},
 		{"trailer", trailer, "STREAMING-UNSIGNED-PAYLOAD-TRAILER", sut, 200},
 		{"trailer chunked", trailer, "STREAMING-UNSIGNED-PAYLOAD-TRAILER", sutChunked, 200},
-		{"wrong trailer", strings.Replace(trailer, "hello", "hellO", 1), "STREAMING-UNSIGNED-PAYLOAD-TRAILER", sut, 400},
 		{"judged", "hello", helloID, judged, 200},
 		{"judged, unsigned by the client", "hello", helloID, unsignedJudged, 200},
 	}

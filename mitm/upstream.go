@@ -1,6 +1,7 @@
 package mitm
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -31,6 +32,11 @@ type Upstream struct {
 	// and SNI stay the request's. http or https with host:port; nil: none.
 	Endpoint *url.URL
 	RootCAs  *x509.CertPool // nil: the system's
+	// AnswerTimeout is how long an answer may take to begin once the request is out; 0
+	// is 16 minutes. Lambda's Invoke answers after up to 15, SQS's ReceiveMessage after
+	// 20 seconds. Uploads and answers that have begun take as long as they take: TCP's
+	// keep-alive finds a peer that is gone.
+	AnswerTimeout time.Duration
 
 	once  sync.Once
 	pools *lru.Cache[string, *http.Transport]
@@ -75,6 +81,8 @@ func (u *Upstream) transport() *http.Transport {
 		DisableCompression:     true,                                                   // or it would ask for gzip and decode in silence
 		MaxIdleConnsPerHost:    idlePerHost,
 		IdleConnTimeout:        10 * time.Second,
+		ExpectContinueTimeout:  time.Second, // then the body goes, whether it was asked for or not
+		ResponseHeaderTimeout:  cmp.Or(u.AnswerTimeout, 16*time.Minute),
 		MaxResponseHeaderBytes: 256 << 10,
 		WriteBufferSize:        32 << 10,
 		ReadBufferSize:         32 << 10,

@@ -381,3 +381,43 @@ func forward(u *mitm.Upstream) http.Handler {
 		}
 	})
 }
+
+// An upstream that takes a request and never answers does not hold it for ever; one
+// that is slow with a body that has begun is waited for.
+func TestAnswerTimeout(t *testing.T) {
+	ours := newAuthority(t)
+	hold, begin := make(chan struct{}), make(chan struct{})
+	f := newFar(t, ours.leaf(t, time.Now().Add(time.Hour), host), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/never" {
+			<-hold
+			return
+		}
+		_, _ = io.WriteString(w, "one")
+		must(t, http.NewResponseController(w).Flush())
+		<-begin
+		_, _ = io.WriteString(w, "two")
+	}))
+	defer close(hold)
+	u := upstream(t, "https", f.address(), ours.pool)
+	u.AnswerTimeout = 100 * time.Millisecond
+	if resp, err := u.For("k").RoundTrip(request(t, "POST", "https://"+host+"/never", "x")); err == nil {
+		_ = resp.Body.Close()
+		t.Error("an answer that never came was had")
+	}
+	resp, err := u.For("k").RoundTrip(request(t, "GET", "https://"+host+"/slow", ""))
+	must(t, err)
+	first := make([]byte, 3)
+	_, err = io.ReadFull(resp.Body, first)
+	must(t, err)
+	if resp, err := u.For("k").RoundTrip(request(t, "POST", "https://"+host+"/never", "x")); err == nil { // as long as the timeout
+		_ = resp.Body.Close()
+		t.Error("an answer that never came was had")
+	}
+	close(begin)
+	rest, err := io.ReadAll(resp.Body)
+	must(t, err)
+	must(t, resp.Body.Close())
+	if string(first)+string(rest) != "onetwo" {
+		t.Errorf("read %q", string(first)+string(rest))
+	}
+}

@@ -61,7 +61,7 @@ func (x *exchange) fail(err error) {
 	switch {
 	case x.rec.Method == http.MethodHead:
 		_ = x.raw(e.Status, "", nil)
-	case strings.HasPrefix(host, "dynamodb.") || strings.HasPrefix(host, "secretsmanager."):
+	case strings.HasPrefix(host, "dynamodb.") || strings.HasPrefix(host, "secretsmanager.") || strings.HasPrefix(host, "lambda."):
 		_ = x.json(e.Status, map[string]string{"__type": "com.amazonaws.simulated#" + e.Code, "message": e.Message, "Message": e.Message})
 	case strings.HasPrefix(host, "ec2."):
 		_ = x.xml(e.Status, struct {

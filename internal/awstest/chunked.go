@@ -2,30 +2,47 @@ package awstest
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/crc32"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// trailer decodes an aws-chunked body with an unsigned checksum trailer (S3 User
-// Guide, "Trailing headers"), and checks its length and its checksum.
-func (x *exchange) trailer() error {
-	if x.rec.Header.Get("X-Amz-Content-Sha256") != "STREAMING-UNSIGNED-PAYLOAD-TRAILER" {
+// The forms of aws-chunked bodies.
+const (
+	unsignedTrailer = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+	signedChunks    = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
+	signedTrailer   = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
+)
+
+// dechunk decodes an aws-chunked body (S3 API Reference, "Signature calculations:
+// transferring payload in multiple chunks"), and checks its length, its checksum
+// and, where its chunks are signed, each signature.
+func (x *exchange) dechunk() error {
+	form := x.rec.Header.Get("X-Amz-Content-Sha256")
+	if !slices.Contains([]string{unsignedTrailer, signedChunks, signedTrailer}, form) {
 		return nil
 	}
 	incomplete := fault(http.StatusBadRequest, "IncompleteBody", "The request body terminated unexpectedly")
+	c := newChain(x.rec, x.key)
 	var decoded []byte
 	rest := x.body
 	for {
 		line, after, ok := bytes.Cut(rest, []byte("\r\n"))
-		size, err := strconv.ParseInt(string(line), 16, 32)
-		if !ok || err != nil || size < 0 || int(size) > len(after) {
+		digits, signature, signed := strings.Cut(string(line), ";chunk-signature=")
+		size, err := strconv.ParseInt(digits, 16, 32)
+		if !ok || err != nil || size < 0 || int(size) > len(after) || signed != (form != unsignedTrailer) {
 			return incomplete
 		}
 		rest = after
+		if signed && !c.next("AWS4-HMAC-SHA256-PAYLOAD", signature, nil, rest[:size]) {
+			return errSignature
+		}
 		if size == 0 {
 			break
 		}
@@ -37,11 +54,59 @@ func (x *exchange) trailer() error {
 	if x.rec.Header.Get("X-Amz-Decoded-Content-Length") != strconv.Itoa(len(decoded)) {
 		return incomplete
 	}
-	if err := checkTrailer(string(rest), x.rec.Header.Get("X-Amz-Trailer"), decoded); err != nil {
+	trailer := string(rest)
+	if form == signedTrailer {
+		var signature string
+		var ok bool
+		if trailer, signature, ok = strings.Cut(trailer, "x-amz-trailer-signature:"); !ok {
+			return incomplete
+		}
+		signature, end, _ := strings.Cut(signature, "\r\n")
+		if !c.next("AWS4-HMAC-SHA256-TRAILER", signature, []byte(strings.ReplaceAll(trailer, "\r\n", "\n"))) {
+			return errSignature
+		}
+		trailer += end
+	}
+	if form == signedChunks {
+		if trailer != "\r\n" {
+			return incomplete
+		}
+	} else if err := checkTrailer(trailer, x.rec.Header.Get("X-Amz-Trailer"), decoded); err != nil {
 		return err
 	}
 	x.body = decoded
 	return nil
+}
+
+var errSignature = fault(http.StatusForbidden, "SignatureDoesNotMatch", "A chunk's signature does not match the signature you provided.")
+
+// chain is the signature that the next chunk continues.
+type chain struct {
+	key                   []byte
+	date, scope, previous string
+}
+
+// newChain begins with the signature in Authorization, which was verified.
+func newChain(r *Received, key *Key) *chain {
+	auth := r.Header.Get("Authorization")
+	_, scope, _ := strings.Cut(auth, "Credential="+key.ID+"/")
+	scope, _, _ = strings.Cut(scope, ",")
+	_, seed, _ := strings.Cut(auth, "Signature=")
+	k := []byte("AWS4" + key.Secret)
+	for part := range strings.SplitSeq(scope, "/") {
+		k = mac(k, part)
+	}
+	return &chain{key: k, date: r.Header.Get("X-Amz-Date"), scope: scope, previous: seed}
+}
+
+// next reports that signature is that of the next parts.
+func (c *chain) next(algorithm, signature string, parts ...[]byte) bool {
+	text := strings.Join([]string{algorithm, c.date, c.scope, c.previous}, "\n")
+	for _, p := range parts {
+		text += "\n" + hexSHA256(p)
+	}
+	c.previous = signature
+	return hmac.Equal([]byte(hex.EncodeToString(mac(c.key, text))), []byte(signature))
 }
 
 func checkTrailer(text, announced string, decoded []byte) error {

@@ -15,7 +15,7 @@ const s3Time = "2006-01-02T15:04:05.000Z"
 // s3 routes by bucket, key, method and sub-resource. A query parameter that is
 // not known is refused: it could be another operation.
 func (x *exchange) s3() error {
-	if err := x.trailer(); err != nil {
+	if err := x.dechunk(); err != nil {
 		return err
 	}
 	bucketName, key, err := x.s3Names()

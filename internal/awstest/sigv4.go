@@ -11,6 +11,11 @@ import (
 	"time"
 )
 
+const (
+	hmacAlgorithm  = "AWS4-HMAC-SHA256"
+	ecdsaAlgorithm = "AWS4-ECDSA-P256-SHA256"
+)
+
 // maxSkew is how far a request's date may be from the server's clock.
 const maxSkew = 15 * time.Minute
 
@@ -39,9 +44,9 @@ func (s *Server) verify(r *Received, body []byte) (*Key, scope, error) {
 	if strings.Contains(r.Target, "X-Amz-Signature=") || strings.Contains(r.Target, "X-Amz-Algorithm=") {
 		return nil, scope{}, fault(http.StatusBadRequest, "InvalidArgument", "Only one auth mechanism allowed")
 	}
-	rest, ok := strings.CutPrefix(auth, "AWS4-HMAC-SHA256 ")
-	if !ok {
-		return nil, scope{}, fault(http.StatusBadRequest, "IncompleteSignature", "not an AWS4-HMAC-SHA256 signature")
+	algorithm, rest, _ := strings.Cut(auth, " ")
+	if algorithm != hmacAlgorithm && algorithm != ecdsaAlgorithm {
+		return nil, scope{}, fault(http.StatusBadRequest, "IncompleteSignature", "not an AWS4-HMAC-SHA256 or AWS4-ECDSA-P256-SHA256 signature")
 	}
 	fields := map[string]string{}
 	for part := range strings.SplitSeq(rest, ",") {
@@ -49,6 +54,13 @@ func (s *Server) verify(r *Received, body []byte) (*Key, scope, error) {
 		fields[name] = value
 	}
 	credential := strings.Split(fields["Credential"], "/")
+	if algorithm == ecdsaAlgorithm && len(credential) == 4 { // no region in the scope
+		set, err := one(r.Header, "X-Amz-Region-Set")
+		if err != nil {
+			return nil, scope{}, err
+		}
+		credential = slices.Insert(credential, 2, set)
+	}
 	if len(credential) != 5 || credential[4] != "aws4_request" || fields["SignedHeaders"] == "" || fields["Signature"] == "" {
 		return nil, scope{}, fault(http.StatusBadRequest, "IncompleteSignature", "Authorization header is incomplete")
 	}
@@ -76,7 +88,11 @@ func (s *Server) verify(r *Received, body []byte) (*Key, scope, error) {
 	if err != nil {
 		return nil, sc, err
 	}
-	toSign := "AWS4-HMAC-SHA256\n" + date + "\n" + strings.Join(credential[1:], "/") + "\n" + hexSHA256([]byte(canonical))
+	if algorithm == ecdsaAlgorithm {
+		toSign := ecdsaAlgorithm + "\n" + date + "\n" + strings.Join(slices.Delete(credential, 2, 3)[1:], "/") + "\n" + hexSHA256([]byte(canonical))
+		return key, sc, verifyECDSA(key, toSign, fields["Signature"])
+	}
+	toSign := hmacAlgorithm + "\n" + date + "\n" + strings.Join(credential[1:], "/") + "\n" + hexSHA256([]byte(canonical))
 	k := mac([]byte("AWS4"+key.Secret), sc.date)
 	for _, part := range []string{sc.region, sc.service, "aws4_request", toSign} {
 		k = mac(k, part)
@@ -125,7 +141,7 @@ func payloadDigest(r *Received, body []byte, service string) (string, error) {
 		return "", fault(http.StatusBadRequest, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
 	case len(claimed) == 0:
 		return actual, nil
-	case claimed[0] == "UNSIGNED-PAYLOAD" || claimed[0] == "STREAMING-UNSIGNED-PAYLOAD-TRAILER":
+	case slices.Contains([]string{"UNSIGNED-PAYLOAD", unsignedTrailer, signedChunks, signedTrailer}, claimed[0]):
 		return claimed[0], nil
 	case claimed[0] != actual:
 		return "", fault(http.StatusBadRequest, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")

@@ -153,7 +153,12 @@ func (s *Server) startGateway(ctx context.Context) error {
 			s.opts.Log.ErrorContext(ctx, "the end of a session could not be recorded", "session", ses.ID, "cause", err.Error())
 		}
 	}}
+	spool := filepath.Join(c.StateDir, "spool")
+	if err := os.MkdirAll(spool, 0o700); err != nil {
+		return fmt.Errorf("the folder for bodies that must be read whole: %w", err)
+	}
 	gw, err = gateway.New(gateway.Config{
+		SpoolDir:   spool,
 		Identifier: ids, Verifier: verifier, Sessions: sessions, Policy: rules, Recorder: publisher, Minter: minter,
 		Masker:   mask.New(mask.Options{MaxBody: int64(c.Mask.MaxBody), PassAWSSensitive: !c.Mask.AWSSensitive}),
 		Upstream: upstream, IDs: eventIDs, Targets: targets(c), Default: c.DefaultTarget(), Tunnel: c.Tunnels(),
