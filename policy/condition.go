@@ -92,7 +92,7 @@ func (c condition) holds(vars map[string]any) (bool, error) {
 		case strings.Contains(text, "no such key"), strings.Contains(text, "no such attribute"):
 			return false, errCondition("it names a parameter that the request does not have; write has(params.NAME) && ... or params.?NAME.orValue(...)")
 		case strings.Contains(text, "no such overload"):
-			return false, errCondition("it compares values of different kinds; parameters of queries, headers and forms are texts: int(params.NAME)")
+			return false, errCondition("it compares values of different kinds; parameters have the types of the API: numbers and true or false as such, times as RFC 3339 text: timestamp(params.NAME)")
 		case strings.Contains(text, "cost limit"):
 			return false, errCondition("it takes too many steps for this request")
 		}

@@ -22,8 +22,9 @@
 //     credential made for the call can use them in that call only. A deny rule hits
 //     them all the same. iam:PassRole is the exception: a call that passes a role
 //     runs what it starts with that role's rights, so a rule must allow it.
-//   - Twins (other operations that the same bytes could mean) need no allow rule:
-//     AWS authorises the call by the primary action. A deny rule on one of them hits.
+//   - Twins are other operations that the same bytes could mean (docdb:X and
+//     neptune:X beside rds:X). A rule for any of them is a rule for the call: one
+//     that allows a twin covers it, one that denies a twin hits it.
 //   - A call that needs no IAM permission (sts:GetCallerIdentity) is judged by the
 //     name service:Operation on "*".
 //   - An unknown access level is allowed by no rule with `access`, and denied by

@@ -173,17 +173,26 @@ func (e *Engine) covering(q *question, needs []need) (rules []*Rule, open *need,
 		}
 		covered := false
 		almost = nil
-		e.allow.find(q.Target, service(n.lower), func(r *Rule) {
-			switch r.against(q, n, false) {
-			case matches:
-				covered = true
-				if !slices.Contains(rules, r) {
-					rules = append(rules, r)
+		try := func(n *need) {
+			e.allow.find(q.Target, service(n.lower), func(r *Rule) {
+				switch r.against(q, n, false) {
+				case matches:
+					covered = true
+					if !slices.Contains(rules, r) {
+						rules = append(rules, r)
+					}
+				case noCredentials:
+					almost = append(almost, r)
 				}
-			case noCredentials:
-				almost = append(almost, r)
+			})
+		}
+		try(n)
+		for t := range needs {
+			// Nothing in the request tells the two apart, so neither does a rule.
+			if !covered && needs[t].twin && !n.dependent && needs[t].resource.arn == n.resource.arn {
+				try(&needs[t])
 			}
-		})
+		}
 		if !covered {
 			return nil, n, almost
 		}

@@ -67,7 +67,7 @@ func (r *Rule) explain(q *question, needs []need, effect Effect) (matched bool, 
 	failed := &needs[0]
 	for i := range needs {
 		n := &needs[i]
-		if effect == Allow && n.optional() {
+		if effect == Allow && n.optional() && !n.twin {
 			continue
 		}
 		m := r.against(q, n, effect != Allow)
