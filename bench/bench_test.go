@@ -104,18 +104,3 @@ func BenchmarkGateway(b *testing.B) { small(b, throughGateway) }
 
 // BenchmarkGoproxy is the same through goproxy, which only decrypts.
 func BenchmarkGoproxy(b *testing.B) { small(b, throughGoproxy) }
-
-// BenchmarkGetObject downloads 256 MiB over one connection.
-func BenchmarkGetObject(b *testing.B) {
-	for name, through := range map[string]func(*testing.B, *upstream) way{"gateway": throughGateway, "goproxy": throughGoproxy} {
-		b.Run(name, func(b *testing.B) {
-			u := newUpstream(b)
-			u.size = 256 << 20
-			w := through(b, u)
-			b.SetBytes(u.size)
-			run(b, w, 1, func(c *http.Client) error {
-				return finish(c, request(b, http.MethodGet, s3Host, "/bucket/key", "s3", ""), u.size)
-			})
-		})
-	}
-}

@@ -134,7 +134,7 @@ func throughGateway(b *testing.B, u *upstream) way {
 	for name, text := range map[string]string{
 		"aws.crt": string(u.roots),
 		"policy.yaml": `rules:
-  - {name: read, who: {groups: [ai-agents]}, targets: [dev], actions: ["dynamodb:GetItem", "s3:GetObject"], effect: allow}
+  - {name: read, who: {groups: [ai-agents]}, targets: [dev], actions: ["dynamodb:GetItem", "s3:GetObject", "s3:PutObject"], effect: allow}
 `,
 		"sallyport.yaml": fmt.Sprintf(`state_dir: %q
 proxy: {listen: "127.0.0.1:0"}
