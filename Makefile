@@ -1,4 +1,5 @@
-# Everything here needs Go alone, except `e2e`, which wants the AWS CLI, boto3 and moto.
+# Everything here needs Go alone, except `e2e`, which wants the AWS CLI, boto3, moto
+# and what `.ci/clients` installs.
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -s -w -X main.version=$(VERSION)
@@ -23,7 +24,7 @@ race: ## all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 e2e: build ## the tests with real clients only; a missing client fails
-	SALLYPORT_REQUIRE_CLIENTS=1 $(GO) test -count=1 -v ./e2e/...
+	SALLYPORT_REQUIRE_CLIENTS=1 $(GO) test -count=1 -timeout 20m -v ./e2e/...
 
 lint: ## golangci-lint, at the version pinned in tools/go.mod
 	$(GO) tool -modfile=tools/go.mod golangci-lint run ./...

@@ -1,7 +1,8 @@
 // Package e2e_test runs the built command with real clients: the AWS CLI and
-// boto3 through `sallyport run`, against moto. What it needs beyond Go is looked
-// for first; where it is missing the tests are skipped with a line that says so,
-// or fail if SALLYPORT_REQUIRE_CLIENTS is set, as CI does.
+// boto3 through `sallyport run` against moto, and everything that speaks S3 against
+// servers that verify signatures. What it needs beyond Go is looked for first;
+// where it is missing the tests are skipped with a line that says so, or fail if
+// SALLYPORT_REQUIRE_CLIENTS is set, as CI does. `.ci/clients` installs it.
 package e2e_test
 
 import (
@@ -16,16 +17,20 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 var (
-	binary  string // the built command
+	binary  string // where build puts the command
 	missing string // why the real clients cannot be used; "" when they can
 )
 
 func TestMain(m *testing.M) {
+	if step := os.Getenv(goAgentVariable); step != "" {
+		os.Exit(goAgent(step))
+	}
 	os.Exit(setUp(m))
 }
 
@@ -36,20 +41,21 @@ func setUp(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "sallyport")
 	missing = look()
-	if missing == "" {
-		binary = filepath.Join(dir, "sallyport")
-		build := exec.Command("go", "build", "-o", binary, "../cmd/sallyport")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			fmt.Fprintln(os.Stderr, "building the command:", err)
-			return 1
-		}
-	}
 	code := m.Run()
 	stopMoto()
 	return code
 }
+
+// build is called once, by the first test that has its clients.
+var build = sync.OnceValue(func() error {
+	out, err := exec.Command("go", "build", "-o", binary, "../cmd/sallyport").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building the command: %w\n%s", err, out)
+	}
+	return nil
+})
 
 func look() string {
 	for _, name := range []string{"aws", "python3", "moto_server"} {
@@ -67,13 +73,12 @@ func look() string {
 
 func clients(t *testing.T) {
 	t.Helper()
-	if missing == "" {
-		return
+	if missing != "" {
+		absent(t, missing)
 	}
-	if os.Getenv("SALLYPORT_REQUIRE_CLIENTS") != "" {
-		t.Fatal(missing)
+	if err := build(); err != nil {
+		t.Fatal(err)
 	}
-	t.Skip("no real clients: ", missing)
 }
 
 // world is a folder with a gateway's configuration, in front of moto with seeded
