@@ -230,6 +230,15 @@ func (c Canonical) WithBody(sha256 string, size int64) Canonical {
 // SpooledSHA256 is the hash that WithBody was given, "" for none.
 func (c Canonical) SpooledSHA256() string { return c.spooledSHA256 }
 
+// DataLength is how many bytes the body carries, -1 when that is not known: an
+// aws-chunked body's without its chunks.
+func (c Canonical) DataLength() int64 {
+	if c.chunks.Form != awschunked.None {
+		return c.chunks.Length
+	}
+	return c.contentLength
+}
+
 // Chunks is what the headers declare of an aws-chunked body; its zero value is that
 // of every other body. It was checked against the headers: they agree.
 func (c Canonical) Chunks() awschunked.Declared { return c.chunks }

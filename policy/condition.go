@@ -35,6 +35,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.Variable("resources", list), cel.Variable("region", text), cel.Variable("classes", list),
 		cel.Variable("params", cel.MapType(text, cel.DynType)),
 		cel.Variable("request.method", text), cel.Variable("request.host", text), cel.Variable("request.path", text),
+		cel.Variable("request.length", cel.IntType),
 		cel.Variable("now", cel.TimestampType), cel.Variable("risk", cel.IntType),
 		cel.OptionalTypes(), cel.CrossTypeNumericComparisons(true), cel.ParserExpressionSizeLimit(maxExpression), cel.ParserRecursionLimit(64),
 	)
@@ -128,6 +129,7 @@ func (in *Input) variables(risk Risk) map[string]any {
 	v["resources"], v["classes"] = resources, classes
 	canonical := c.Canonical()
 	v["request.method"], v["request.host"], v["request.path"] = canonical.Method(), canonical.Host(), canonical.RawPath()
+	v["request.length"] = canonical.DataLength()
 	return v
 }
 

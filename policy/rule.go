@@ -54,7 +54,7 @@ type Rule struct {
 	// When is a CEL expression (https://cel.dev) that must hold too. It sees
 	// who.issuer, who.subject, who.groups, session, target, service, operation, action
 	// and access (of the primary action), resources, region, classes, params,
-	// request.method, request.host, request.path, now and risk. Where it cannot be
+	// request.method, request.host, request.path, request.length (bytes; -1: not known), now and risk. Where it cannot be
 	// evaluated the call is denied, whatever the rule's effect. Empty: holds.
 	When string `yaml:"when"`
 	// Effect is allow, ask or deny. Required.
