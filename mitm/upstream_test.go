@@ -421,3 +421,29 @@ func TestAnswerTimeout(t *testing.T) {
 		t.Errorf("read %q", string(first)+string(rest))
 	}
 }
+
+// Connections that were needed at once are kept: with net/http's own limit of two
+// idle ones a host, every round of concurrent requests would open the others anew.
+func TestIdleConnectionsAreKept(t *testing.T) {
+	ours := newAuthority(t)
+	const at = 16
+	var inside sync.WaitGroup
+	f := newFar(t, ours.leaf(t, time.Now().Add(time.Hour), host), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		inside.Done()
+		inside.Wait() // all of a round are here at once
+		_, _ = io.WriteString(w, "ok")
+	}))
+	u := upstream(t, "https", f.address(), ours.pool)
+	for range 3 {
+		inside.Add(at)
+		var round sync.WaitGroup
+		for range at {
+			round.Go(func() { fetch(t, u.For("k"), request(t, "GET", "https://"+host+"/", "")) })
+		}
+		round.Wait()
+	}
+	// A connection may come back a moment after its answer was read.
+	if n := f.conns.Load(); n > at+at/2 {
+		t.Errorf("%d connections for rounds of %d requests at once", n, at)
+	}
+}
