@@ -24,8 +24,10 @@ var variable = regexp.MustCompile(`\$\{([A-Za-z0-9_.:\[\]-]+)\}`)
 var templates sync.Map
 
 func templateOf(text string) *template {
-	if t, ok := templates.Load(text); ok {
-		return t.(*template) //nolint:forcetypeassert // only templates are stored
+	if v, ok := templates.Load(text); ok {
+		if t, ok := v.(*template); ok {
+			return t
+		}
 	}
 	t := &template{}
 	last := 0
@@ -38,8 +40,8 @@ func templateOf(text string) *template {
 		t.owner = f[2]
 		t.kind, _, _ = strings.Cut(f[5], "$")
 	}
-	stored, _ := templates.LoadOrStore(text, t)
-	return stored.(*template) //nolint:forcetypeassert // only templates are stored
+	templates.Store(text, t)
+	return t
 }
 
 // fits reports that v is an ARN of the template's service and kind.
