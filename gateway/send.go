@@ -91,14 +91,13 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 	h.Metrics.overhead.Observe(h.Now().Sub(x.start).Seconds())
 	resp, err := h.Upstream.For(x.session.ID).RoundTrip(req)
 	if err != nil {
-		h.stopUpload(x, p)
 		return nil, unsent(ctx, canonical.Host(), err)
 	}
 	return resp, nil
 }
 
-// stopUpload ends the reading of a body that is still coming in when its request is
-// over: AWS has refused it or is gone. net/http holds the body's lock while it waits
+// stopUpload ends the reading of a body that is still coming in when AWS has refused
+// it. net/http holds the body's lock while it waits
 // for the client, and writes no answer without that lock: a client that pauses to
 // see whether there is one would wait for ever.
 func (h *handler) stopUpload(x *exchange, p *permit) {

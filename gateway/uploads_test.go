@@ -76,7 +76,9 @@ func TestExpectIsPassedOn(t *testing.T) {
 // record of the body is what AWS was sent until then.
 func TestAnswerBeforeTheUploadEnds(t *testing.T) {
 	const size = 8 << 20
-	r, _ := newScripted(t, rigOptions{}, func(w net.Conn, _ *http.Request) bool {
+	r, _ := newScripted(t, rigOptions{}, func(w net.Conn, req *http.Request) bool {
+		// All that the client sends before it waits: the gateway then waits for more.
+		_, _ = io.CopyN(io.Discard, req.Body, 1<<20)
 		_, _ = io.WriteString(w, whole("403 Forbidden", "application/xml", "<Error><Code>AccessDenied</Code><Message>no</Message></Error>", "Connection: close"))
 		// Closing with bytes unread would reset the connection and take the answer along.
 		_, _ = io.Copy(io.Discard, bufio.NewReader(w))
