@@ -47,7 +47,7 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 			if n < 0 {
 				n = awsapi.MaxBody
 			}
-			if err := h.reserve(ctx, x, min(n, maxShare)); err != nil {
+			if _, err := h.memory.take(ctx, x, min(n, maxShare)); err != nil {
 				return refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")
 			}
 		}
@@ -94,6 +94,7 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }
 func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, status int, res mask.Result) {
 	h.writeHeader(x, res.Header, status)
 	src := newDigesting(res.Stream)
+	defer src.sum() // cut panics, and what hashes must end then too
 	if err := h.copy(x.w, src); err != nil {
 		if ctx.Err() != nil { // which ends the read from AWS too
 			err = errClientLeft

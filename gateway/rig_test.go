@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
 
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/internal/awstest"
@@ -22,6 +23,8 @@ import (
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/internal/server"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // The rig is the gateway as it runs, between a simulated AWS and a real OIDC
 // issuer: agents come through its proxy port, and what they and AWS saw is
