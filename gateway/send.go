@@ -97,9 +97,9 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 }
 
 // stopUpload ends the reading of a body that is still coming in when AWS has refused
-// it. net/http holds the body's lock while it waits
-// for the client, and writes no answer without that lock: a client that pauses to
-// see whether there is one would wait for ever.
+// it. net/http holds the body's lock while it waits for the client, and writes no
+// answer without that lock: a client that pauses to see whether there is one would
+// wait for ever.
 func (h *handler) stopUpload(x *exchange, p *permit) {
 	if p.body == nil || p.spool != nil || p.body.ended.Load() {
 		return
