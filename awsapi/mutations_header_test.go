@@ -3,6 +3,7 @@ package awsapi_test
 import (
 	"bytes"
 	"compress/gzip"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -48,11 +49,7 @@ var headerChanges = []change{
 		return true
 	}},
 	{"header twice", func(m *mutant, rng *rand.Rand) bool {
-		var names []string
-		for k := range m.header {
-			names = append(names, k)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(m.header))
 		if len(names) == 0 {
 			return false
 		}
@@ -61,11 +58,7 @@ var headerChanges = []change{
 		return true
 	}},
 	{"header's value", func(m *mutant, rng *rand.Rand) bool {
-		var names []string
-		for k := range m.header {
-			names = append(names, k)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(m.header))
 		if len(names) == 0 {
 			return false
 		}
