@@ -5,10 +5,12 @@ import (
 	"time"
 )
 
-// How much of an upload is read and thrown away behind its answer, and how long the
-// client may pause meanwhile.
+// How much of an upload is read and thrown away behind its answer, for how long, and
+// how long the client may pause meanwhile. A pause alone would let a client that drips
+// byte after byte hold its request, and what is reserved for it, for ever.
 const (
 	lingerBytes = 64 << 20
+	lingerTotal = 10 * time.Second
 	lingerPause = time.Second
 )
 
@@ -22,13 +24,19 @@ func (h *handler) linger(x *exchange) {
 		return
 	}
 	control := http.NewResponseController(x.w)
-	if control.Flush() != nil {
+	end := time.Now().Add(lingerTotal) // sockets know no other clock
+	// Before it writes an answer, net/http reads up to 256 KiB of what is unread.
+	if control.SetReadDeadline(end) != nil || control.Flush() != nil {
 		return
 	}
 	buf, _ := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	for left := lingerBytes; left > 0; {
-		if control.SetReadDeadline(time.Now().Add(lingerPause)) != nil {
+		deadline := time.Now().Add(lingerPause)
+		if deadline.After(end) {
+			deadline = end
+		}
+		if control.SetReadDeadline(deadline) != nil {
 			return
 		}
 		n, err := x.r.Body.Read(*buf)
