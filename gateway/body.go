@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/internal/spool"
 	"github.com/sallyport/sallyport/refusal"
@@ -33,8 +31,8 @@ func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) 
 	if n < 0 {
 		reserve = awsapi.MaxBody
 	}
-	if err := h.reserve(ctx, x, reserve); err != nil {
-		return nil, refusal.Wrap(refusal.Unavailable, err, "the gateway is busy with other large requests; nothing was sent to AWS, try again later")
+	if _, err := h.memory.take(ctx, x, reserve); err != nil {
+		return nil, busy(err)
 	}
 	var buf bytes.Buffer
 	if n > 0 {
@@ -51,49 +49,55 @@ func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) 
 	return buf.Bytes(), nil
 }
 
-// reserve takes n bytes for x until its end. Nobody waits long for memory, and no
-// identity gets more than its share: otherwise one agent that declares large
-// bodies and sends them slowly would stop all others.
-func (h *handler) reserve(ctx context.Context, x *exchange, n int64) error {
-	ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
-	defer cancel()
-	key := [2]string{x.session.Issuer, x.session.Subject}
-	v, _ := h.shares.LoadOrStore(key, semaphore.NewWeighted(maxShare))
-	share, _ := v.(*semaphore.Weighted)
-	if err := share.Acquire(ctx, n); err != nil {
-		return err
-	}
-	if err := h.memory.Acquire(ctx, n); err != nil {
-		share.Release(n)
-		return err
-	}
-	x.release = append(x.release, func() { share.Release(n); h.memory.Release(n) })
-	return nil
-}
-
 // spool reads a streaming body whose hash must be in the signature (Lambda's Invoke,
 // Glacier's archives: everything but S3). It happens before the credential is made,
 // which lives a minute only, and after the decision: what is denied is never read.
-func (h *handler) spool(x *exchange, p *permit) error {
+// Room is reserved first, since records may lie on the same disk.
+func (h *handler) spool(ctx context.Context, x *exchange, p *permit) error {
 	if !p.call.Canonical().NeedsHash() {
 		return nil
 	}
+	n := x.r.ContentLength
+	if n > maxSpooled {
+		return tooLongToSpool()
+	}
+	if n < 0 {
+		n = maxSpooled
+	}
+	memory, err := h.memory.take(ctx, x, min(n, spool.InMemory))
+	if err != nil {
+		return busy(err)
+	}
+	disk, err := h.disk.take(ctx, x, n)
+	if err != nil {
+		return busy(err)
+	}
 	s, err := spool.Read(x.r.Body, maxSpooled, h.SpoolDir)
-	var disk *spool.DiskError
+	var broken *spool.DiskError
 	switch {
 	case errors.Is(err, spool.ErrTooLong):
-		return refusal.New(refusal.Malformed, "the body is longer than %d MiB, the most that is kept of a body which must be hashed before it is sent; send x-amz-content-sha256: UNSIGNED-PAYLOAD if the service takes it", maxSpooled>>20)
-	case errors.As(err, &disk):
-		h.Log.ErrorContext(x.r.Context(), "a body could not be kept on disk", "requestID", x.id, "err", disk.Err)
+		return tooLongToSpool()
+	case errors.As(err, &broken):
+		h.Log.ErrorContext(ctx, "a body could not be kept on disk", "requestID", x.id, "err", broken.Err)
 		return refusal.Wrap(refusal.Unavailable, err, "the gateway has no room for the request's body; nothing was sent to AWS, try again later")
 	case err != nil:
 		return refusal.Wrap(refusal.Malformed, err, "the request's body broke off or was badly framed")
 	}
+	memory.shrink(s.Size())
+	disk.shrink(s.Size())
 	p.spool = s
 	x.release = append(x.release, s.Close)
 	return nil
 }
 
+func busy(err error) error {
+	return refusal.Wrap(refusal.Unavailable, err, "the gateway is busy with other large requests; nothing was sent to AWS, try again later")
+}
+
 func tooLong() error {
 	return refusal.New(refusal.Malformed, "the body is longer than %d MiB, the most that is read of a request that is judged by its body; objects (s3:PutObject and the like) have no limit", awsapi.MaxBody>>20)
+}
+
+func tooLongToSpool() error {
+	return refusal.New(refusal.Malformed, "the body is longer than %d MiB, the most that is kept of a body which must be hashed before it is sent; send x-amz-content-sha256: UNSIGNED-PAYLOAD if the service takes it", maxSpooled>>20)
 }

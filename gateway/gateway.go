@@ -12,10 +12,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/sallyport/sallyport/awsapi"
@@ -36,7 +34,10 @@ const (
 	// maxSpooled is how long a body may be that must be hashed before it is sent. It
 	// is on disk, not in memory.
 	maxSpooled = 1 << 30
-	// reserveTimeout is how long a request waits for memory.
+	// maxDisk bounds what all requests together hold there, maxDiskShare one identity.
+	maxDisk      = 8 << 30
+	maxDiskShare = 2 << 30
+	// reserveTimeout is how long a request waits for either.
 	reserveTimeout = 2 * time.Second
 	// recordTimeout is how long a request waits for its event to be durable.
 	recordTimeout = 5 * time.Second
@@ -99,8 +100,8 @@ type Gateway struct {
 	Config
 	tunnels  map[string]bool
 	suffixes []string // DNS suffixes below which AWS has its API endpoints
-	memory   *semaphore.Weighted
-	shares   sync.Map      // [issuer, subject] -> *semaphore.Weighted of maxShare
+	memory   *pool
+	disk     *pool
 	refused  *rate.Limiter // events of refusals before an identity is known
 }
 
@@ -120,7 +121,7 @@ func New(c Config) (*Gateway, error) {
 	if _, ok := c.Targets[c.Default]; !ok {
 		problems = append(problems, fmt.Errorf("gateway: the default target %q is not a target", c.Default))
 	}
-	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: semaphore.NewWeighted(maxBuffered), refused: rate.NewLimiter(10, 100)}
+	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: newPool(maxBuffered, maxShare), disk: newPool(maxDisk, maxDiskShare), refused: rate.NewLimiter(10, 100)}
 	if c.Identifier != nil {
 		g.suffixes = c.Identifier.DNSSuffixes()
 	}

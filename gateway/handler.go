@@ -40,7 +40,7 @@ type exchange struct {
 	digest   string
 	recorded bool     // request and decision events are durable
 	stage    string   // after that: credential, send, mask, answer
-	release  []func() // gives reserved memory back
+	release  []func() // gives reserved room back
 }
 
 // ServeHTTP serves one request: walk, or refuse. A panic costs this request only:
@@ -110,7 +110,7 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := h.spool(x, permit); err != nil {
+	if err := h.spool(ctx, x, permit); err != nil {
 		return err
 	}
 	receipt, err := h.begin(ctx, x) // 7

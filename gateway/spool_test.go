@@ -18,20 +18,21 @@ const invokePolicy = `rules:
   - {name: invoke, who: {groups: [ai-agents]}, targets: [dev], actions: ["lambda:InvokeFunction"], resources: ["arn:aws:lambda:*:*:function:ok"], effect: allow}
 `
 
+const invokeOK = "/2015-03-31/functions/ok/invocations"
+
 // A streaming body that must be hashed is read whole first, and arrives under a
 // signature that AWS verifies, however the client framed it.
 func TestHashedStreams(t *testing.T) {
 	r := newRig(t, rigOptions{policy: invokePolicy})
 	token := r.token()
-	const target = "/2015-03-31/functions/ok/invocations"
 	for name, n := range map[string]int{"small": 5, "in a file": spool.InMemory + 3, "at the edge": spool.InMemory} {
 		body := strings.Repeat("x", n)
 		sum := sha256.Sum256([]byte(body))
 		want := hex.EncodeToString(sum[:])
 		chunked := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: AWS4-HMAC-SHA256 Credential=dev/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=00\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n",
-			target, lambdaHost, n, body)
+			invokeOK, lambdaHost, n, body)
 		for framing, send := range map[string]func(*tunnel) answer{
-			"length":  func(c *tunnel) answer { return c.do(t, http.MethodPost, target, body) },
+			"length":  func(c *tunnel) answer { return c.do(t, http.MethodPost, invokeOK, body) },
 			"chunked": func(c *tunnel) answer { return c.raw(t, http.MethodPost, chunked) },
 		} {
 			a := send(r.tunnel(t, lambdaHost, token))
