@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,11 +56,16 @@ func everyClient() []client {
 		list:    `"$X" s3 ls --recursive "s3://$B/$P"`,
 		remove:  `"$X" s3 rm "s3://$B/$K"`,
 	}
-	v1, v2 := cli, cli
+	const checksums = 23 // v2's minor version that began to send them unasked, in trailers
+	v1, v2, old := cli, cli, cli
 	v1.name, v1.how = "AWS CLI v1", "pip install 'awscli<2'"
-	v1.find = func() string { return awsCLI("aws-cli/1.", os.Getenv("SALLYPORT_AWS1"), "aws") }
-	v2.name, v2.how = "AWS CLI v2", "apt-get install awscli (Debian's is v2), or name it in SALLYPORT_AWS2"
-	v2.find = func() string { return awsCLI("aws-cli/2.", os.Getenv("SALLYPORT_AWS2"), "aws", "/usr/bin/aws") }
+	v1.find = func() string { return awsCLI(1, 0, 100, os.Getenv("SALLYPORT_AWS1"), "aws") }
+	v2.name, v2.how = "AWS CLI v2", ".ci/aws2 trixie bin/aws2, or name one that is 2.23 or later in SALLYPORT_AWS2"
+	v2.find = func() string {
+		return awsCLI(2, checksums, 100, tool("SALLYPORT_AWS2", filepath.Join("aws2", "aws")), "aws", "/usr/bin/aws")
+	}
+	old.name, old.how = "AWS CLI v2.9", "apt-get install awscli on Debian 12, or name one before 2.23 in SALLYPORT_AWS2_OLD"
+	old.find = func() string { return awsCLI(2, 0, checksums, os.Getenv("SALLYPORT_AWS2_OLD"), "aws", "/usr/bin/aws") }
 
 	steps := func(c client, run string) client {
 		for name, line := range map[string]*string{"put": &c.put, "multi": &c.multi, "get": &c.get, "head": &c.head, "part": &c.part, "list": &c.list, "delete": &c.remove} {
@@ -80,7 +86,7 @@ func everyClient() []client {
 		env: []string{"NODE_PATH=" + modules, "AGENT=" + node}}, `node "$AGENT" STEP`)
 	js.stream = `node "$AGENT" stream`
 
-	all := []client{v1, v2, boto, golang, js, {
+	all := []client{v1, v2, old, boto, golang, js, {
 		name: "rclone", how: "apt-get install rclone", plusInURL: true,
 		find: func() string { return tool("SALLYPORT_RCLONE", "rclone") },
 		// It does not start while AWS_CA_BUNDLE is set, which `sallyport run` sets.
@@ -161,10 +167,16 @@ func worksIn(env []string, name string, args ...string) string {
 	return name
 }
 
-// awsCLI is the first of the programs whose version begins like this.
-func awsCLI(version string, programs ...string) string {
+// awsCLI is the first of the programs that is an AWS CLI of this major version and
+// of a minor one from the given one to the one before below.
+func awsCLI(major, from, below int, programs ...string) string {
 	for _, p := range programs {
-		if out, err := exec.Command(p, "--version").CombinedOutput(); err == nil && strings.HasPrefix(string(out), version) {
+		var ma, mi int
+		out, err := exec.Command(p, "--version").CombinedOutput()
+		if err != nil {
+			continue
+		}
+		if _, err := fmt.Sscanf(string(out), "aws-cli/%d.%d.", &ma, &mi); err == nil && ma == major && from <= mi && mi < below {
 			return p
 		}
 	}
