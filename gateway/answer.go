@@ -33,28 +33,12 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 	if resp.StatusCode < 200 {
 		return refusal.New(refusal.Unavailable, "AWS answered with an interim status %d, which is not carried on", resp.StatusCode)
 	}
+	res, err := h.masked(ctx, x, p, resp)
 	if resp.StatusCode >= 300 {
 		h.stopUpload(x, p)
 	}
-	header := resp.Header.Clone()
-	for _, name := range hopByHop {
-		header.Del(name)
-	}
-	res := mask.Result{Header: header, Stream: resp.Body}
-	// AWS's error texts echo what was signed: they are always read and scrubbed.
-	if p.plan.Needed() || resp.StatusCode >= 300 {
-		if n := resp.ContentLength; n != 0 && x.r.Method != http.MethodHead {
-			if n < 0 {
-				n = awsapi.MaxBody
-			}
-			if _, err := h.memory.take(ctx, x, min(n, maxShare)); err != nil {
-				return refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")
-			}
-		}
-		var err error
-		if res, err = p.plan.Apply(resp.StatusCode, header, resp.Body); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	for _, f := range res.Findings {
 		h.Metrics.masked.Add(float64(f.Count))
@@ -64,6 +48,28 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 		return nil
 	}
 	return h.answerWhole(ctx, x, p, resp.StatusCode, res)
+}
+
+// masked is the answer as the client may see it. One that ends an upload (an error)
+// has been read to its end: a request whose body breaks takes its connection along.
+func (h *handler) masked(ctx context.Context, x *exchange, p *permit, resp *http.Response) (mask.Result, error) {
+	header := resp.Header.Clone()
+	for _, name := range hopByHop {
+		header.Del(name)
+	}
+	// AWS's error texts echo what was signed: they are always read and scrubbed.
+	if !p.plan.Needed() && resp.StatusCode < 300 {
+		return mask.Result{Header: header, Stream: resp.Body}, nil
+	}
+	if n := resp.ContentLength; n != 0 && x.r.Method != http.MethodHead {
+		if n < 0 {
+			n = awsapi.MaxBody
+		}
+		if _, err := h.memory.take(ctx, x, min(n, maxShare)); err != nil {
+			return mask.Result{}, refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")
+		}
+	}
+	return p.plan.Apply(resp.StatusCode, header, resp.Body)
 }
 
 // answerWhole records an answer that was read whole before its first byte goes out.

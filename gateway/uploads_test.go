@@ -99,6 +99,35 @@ func TestAnswerBeforeTheUploadEnds(t *testing.T) {
 	}
 }
 
+// AWS's answer to an upload that still comes may itself come in pieces. It is had
+// whole before the upload is ended: a broken body breaks the connection under it, and
+// in place of a 404 the client would be told of an answer that could not be masked, by
+// a status that it tries again.
+func TestAnswerInPiecesBeforeTheUploadEnds(t *testing.T) {
+	const size, more = 64 << 20, 16 << 20
+	begun := make(chan struct{})
+	answer := whole("404 Not Found", "application/xml", "<Error><Code>NoSuchBucket</Code><Message>no</Message></Error>", "Connection: close")
+	head := strings.Index(answer, "<Error>") + 3
+	r, _ := newScripted(t, rigOptions{}, func(w net.Conn, req *http.Request) bool {
+		_, _ = io.CopyN(io.Discard, req.Body, 1<<20)
+		_, _ = io.WriteString(w, answer[:head])
+		close(begun)
+		_, _ = io.CopyN(io.Discard, req.Body, more)
+		_, _ = io.WriteString(w, answer[head:])
+		_, _ = io.Copy(io.Discard, bufio.NewReader(w))
+		return false
+	})
+	c := r.tunnel(t, uploadHost, r.token())
+	_, err := io.WriteString(c, c.putHead("k", size)+strings.Repeat("x", 1<<20))
+	must(t, err)
+	<-begun
+	_, err = io.WriteString(c, strings.Repeat("x", more))
+	must(t, err)
+	if a := c.read(t, http.MethodPut); a.StatusCode != http.StatusNotFound || !strings.Contains(string(a.body), "NoSuchBucket") {
+		t.Errorf("%d %s %s", a.StatusCode, a.reason(), a.body)
+	}
+}
+
 // A client that writes all of its body before it reads gets the refusal all the same,
 // and the connection is not reset under it.
 func TestRefusedUploadIsDrained(t *testing.T) {
