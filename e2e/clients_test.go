@@ -30,7 +30,9 @@ type client struct {
 	list    string
 	remove  string // "": uploads and downloads are all there is
 
-	refused string // what it prints of a refusal; "" the gateway's own words
+	refused  string // what it prints of a refusal; "" the gateway's own words
+	noBucket string // what it prints of S3's 404; "" its code, NoSuchBucket
+	noRetry  bool   // it makes one attempt alone
 	// What a referee cannot take, or tells wrongly, and AWS does not:
 	oneChunk  bool // MinIO: its puts of any size are one chunk, which may have 16 MiB at most
 	otherHost bool // versitygw: it asks another host than the region's, which alone is its domain
@@ -93,7 +95,7 @@ func everyClient() []client {
 		env: []string{"RCLONE_CONFIG=/dev/null", "RCLONE_CONFIG_S3_TYPE=s3", "RCLONE_CONFIG_S3_PROVIDER=AWS", "RCLONE_CONFIG_S3_ENV_AUTH=true",
 			"RCLONE_S3_NO_CHECK_BUCKET=true", "RCLONE_RETRIES=1"},
 		version: `"$X" version | sed -n '1s/.* //p'`,
-		put:     `unset AWS_CA_BUNDLE; "$X" --s3-region "$R" --s3-upload-cutoff 100M copyto "$F" "s3:$B/$K"`,
+		put:     `unset AWS_CA_BUNDLE; "$X" --s3-region "$R" --s3-upload-cutoff 2G copyto "$F" "s3:$B/$K"`,
 		multi:   `unset AWS_CA_BUNDLE; "$X" --s3-region "$R" --s3-upload-cutoff 5M --s3-chunk-size 5M copyto "$F" "s3:$B/$K"`,
 		get:     `unset AWS_CA_BUNDLE; "$X" --s3-region "$R" copyto "s3:$B/$K" "$D"`,
 		head:    `unset AWS_CA_BUNDLE; "$X" --s3-region "$R" lsl "s3:$B/$K"`,
@@ -112,7 +114,7 @@ func everyClient() []client {
 		part:    mcHost + `"$X" -C "$W" cat --offset 100 "s3/$B/$K" > "$D.rest"; head -c 100 "$D.rest" > "$D"`,
 		list:    mcHost + `"$X" -C "$W" ls -r "s3/$B/$P"`,
 		remove:  mcHost + `"$X" -C "$W" rm "s3/$B/$K"`,
-		refused: "Insufficient permissions",
+		refused: "Insufficient permissions", noBucket: "does not exist",
 	}, {
 		name: "s3cmd", how: "apt-get install s3cmd",
 		find:    func() string { return tool("SALLYPORT_S3CMD", "s3cmd") },
@@ -136,7 +138,7 @@ func everyClient() []client {
 		part:    curl + `-H "Range: bytes=100-199" -o "$D" "$O/$U"`,
 		list:    curl + `"$O/?list-type=2&prefix=$P"`,
 		remove:  curl + `-X DELETE "$O/$U"`,
-		refused: "returned error: 403", // with -f it hides the body
+		refused: "returned error: 403", noBucket: "returned error: 404", noRetry: true, // with -f it hides the body
 	}}
 	return append(all, otherSignatures(all)...)
 }

@@ -46,8 +46,9 @@ type referee struct {
 	front  *httptest.Server
 	sts    func(form url.Values) (stsCredentials, error)
 
-	mu   sync.Mutex
-	seen []seen
+	mu      sync.Mutex
+	seen    []seen
+	instead func(http.ResponseWriter, *http.Request) bool // answers for the server, if true; nil: never
 }
 
 // seen is one S3 request as it came out of the gateway, with what the referee said.
@@ -280,6 +281,12 @@ func (r *referee) stand(t *testing.T, address string) {
 			r.serveSTS(w, in)
 			return
 		}
+		r.mu.Lock()
+		instead := r.instead
+		r.mu.Unlock()
+		if instead != nil && instead(w, in) {
+			return
+		}
 		proxy.ServeHTTP(w, in)
 	}))
 	t.Cleanup(r.front.Close)
@@ -305,6 +312,13 @@ func (r *referee) note(resp *http.Response) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen = append(r.seen, s)
+}
+
+// answer lets f answer requests in the server's place, until answer is called again.
+func (r *referee) answer(f func(http.ResponseWriter, *http.Request) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.instead = f
 }
 
 // took forgets and gives what was seen since the last time.

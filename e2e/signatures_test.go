@@ -42,6 +42,7 @@ func otherSignatures(all []client) []client {
 		*line = strings.ReplaceAll(*line, `"$X" -c`, `"$X" --signature-v2 -c`)
 	}
 	chunks, trailer := golang, golang
+	chunks.noRetry, trailer.noRetry = true, true // they are one request of net/http
 	chunks.name, chunks.put, chunks.multi, chunks.oneChunk = "signed chunks", goAgentVariable+`=chunks "$X"`, "", false
 	trailer.name, trailer.put, trailer.multi, trailer.oneChunk = "signed chunks and trailer", goAgentVariable+`=trailer "$X"`, "", false
 	return []client{presigned, presignedCLI, v2, chunks, trailer}
