@@ -31,8 +31,7 @@ type digesting struct {
 
 const (
 	inLine = 256 << 10 // a body up to this long is hashed in line
-	piece  = 64 << 10
-	ahead  = 4
+	ahead  = 2
 )
 
 func newDigesting(r io.Reader) *digesting { return &digesting{r: r, h: sha256.New()} }
@@ -64,7 +63,7 @@ func (d *digesting) add(p []byte) {
 	}
 	for len(p) > 0 {
 		buf := <-d.free
-		n := copy(buf[:piece], p)
+		n := copy(buf, p)
 		d.work <- buf[:n]
 		p = p[n:]
 	}
@@ -74,13 +73,13 @@ func (d *digesting) start() {
 	d.work, d.free, d.done = make(chan []byte, ahead), make(chan []byte, ahead), make(chan struct{})
 	for range ahead {
 		buf, _ := buffers.Get().(*[]byte)
-		d.free <- (*buf)[:piece]
+		d.free <- *buf
 	}
 	go func() {
 		defer close(d.done)
 		for p := range d.work {
 			_, _ = d.h.Write(p)
-			d.free <- p[:piece]
+			d.free <- p[:atOnce]
 		}
 	}()
 }

@@ -13,7 +13,7 @@ import (
 // The digest is that of what was read, at any length and in any pieces, and asking
 // for it while the body still goes out is no race and no deadlock.
 func TestDigesting(t *testing.T) {
-	for _, n := range []int{0, 1, inLine - 1, inLine, inLine + 1, inLine + ahead*piece + 1, 5 << 20} {
+	for _, n := range []int{0, 1, inLine - 1, inLine, inLine + 1, inLine + ahead*atOnce + 1, 5 << 20} {
 		b := make([]byte, n)
 		for i := range b {
 			b[i] = byte(rand.Uint32())

@@ -15,7 +15,7 @@ const established = "HTTP/1.1 200 Connection established\r\n\r\n"
 
 // intercepted is the decrypted connection of a tunnel.
 type intercepted struct {
-	*tls.Conn
+	*batched
 	host    string
 	handler http.Handler
 }
@@ -32,7 +32,7 @@ func (p *Proxy) intercept(c net.Conn, host string, _ uint16, a Admission) {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, p.HandshakeTimeout)
 	defer cancel()
-	t := tls.Server(&stalling{Conn: c, timeout: p.StallTimeout}, &tls.Config{
+	t := newBatched(&stalling{Conn: c, timeout: p.StallTimeout}, tls.Server, &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"}, // HTTP/2 is not offered, and so never spoken
 		Time:       p.Now,
@@ -56,7 +56,7 @@ func (p *Proxy) intercept(c net.Conn, host string, _ uint16, a Admission) {
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
-	if !p.queue.put(&intercepted{Conn: t, host: host, handler: a.Handler}) {
+	if !p.queue.put(&intercepted{batched: t, host: host, handler: a.Handler}) {
 		_ = t.Close()
 	}
 }

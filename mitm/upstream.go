@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	maxPools    = 4096
-	idlePerHost = 256 // net/http's default of 2 makes every third concurrent request a new handshake
+	maxPools         = 4096
+	handshakeTimeout = 10 * time.Second
+	idlePerHost      = 256 // net/http's default of 2 makes every third concurrent request a new handshake
 )
 
 // Upstream is the way out: HTTP/1.1 over verified TLS, with a pool of connections
@@ -72,11 +73,13 @@ func (u *Upstream) Close() {
 }
 
 func (u *Upstream) transport() *http.Transport {
+	config := &tls.Config{RootCAs: u.RootCAs, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(32)}
 	return &http.Transport{
-		Proxy:                  nil,
-		DialContext:            u.dial,
-		TLSClientConfig:        &tls.Config{RootCAs: u.RootCAs, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(32)},
-		TLSHandshakeTimeout:    10 * time.Second,
+		Proxy:       nil,
+		DialContext: u.dial,
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			return u.dialTLS(ctx, network, address, config)
+		},
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
 		DisableCompression:     true,                                                   // or it would ask for gzip and decode in silence
 		MaxIdleConnsPerHost:    idlePerHost,
@@ -84,8 +87,9 @@ func (u *Upstream) transport() *http.Transport {
 		ExpectContinueTimeout:  time.Second, // then the body goes, whether it was asked for or not
 		ResponseHeaderTimeout:  cmp.Or(u.AnswerTimeout, 16*time.Minute),
 		MaxResponseHeaderBytes: 256 << 10,
-		WriteBufferSize:        32 << 10,
-		ReadBufferSize:         32 << 10,
+		// Larger than a record, they would make the wait for an answer a large Read.
+		WriteBufferSize: record,
+		ReadBufferSize:  record,
 	}
 }
 
@@ -97,6 +101,28 @@ func (u *Upstream) dial(ctx context.Context, network, address string) (net.Conn,
 		return nil, errors.New("mitm: an upstream without a dialer dials nothing")
 	}
 	return u.Dialer.DialContext(ctx, network, address)
+}
+
+// dialTLS makes net/http's handshake, on a batched connection.
+func (u *Upstream) dialTLS(ctx context.Context, network, address string, config *tls.Config) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := u.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	config = config.Clone()
+	config.ServerName = host
+	t := newBatched(c, tls.Client, config)
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return t, nil
 }
 
 func endpointAddress(e *url.URL) string {

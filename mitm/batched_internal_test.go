@@ -1,0 +1,235 @@
+package mitm
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	mrand "math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// socket counts the calls that write, and can fail them or keep what they write.
+type socket struct {
+	net.Conn
+	writes atomic.Int64
+	broken atomic.Bool
+	kept   *bytes.Buffer // nil: written
+}
+
+func (s *socket) Write(p []byte) (int, error) {
+	s.writes.Add(1)
+	switch {
+	case s.broken.Load():
+		return 0, os.ErrDeadlineExceeded
+	case s.kept != nil:
+		return s.kept.Write(p)
+	}
+	return s.Conn.Write(p)
+}
+
+// ends are a batched connection and its peer, which is crypto/tls alone.
+type ends struct {
+	ours      *batched
+	peer      *tls.Conn
+	near, far *socket // under ours and under peer
+}
+
+func newEnds(t *testing.T, version uint16) *ends {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer func() { _ = ln.Close() }()
+	out, err := net.Dial("tcp", ln.Addr().String())
+	check(t, err)
+	in, err := ln.Accept()
+	check(t, err)
+	near, far := &socket{Conn: in}, &socket{Conn: out}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"a.example"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	check(t, err)
+	leaf, err := x509.ParseCertificate(der)
+	check(t, err)
+	roots := x509.NewCertPool()
+	roots.AddCert(leaf)
+	e := &ends{near: near, far: far}
+	e.ours = newBatched(near, tls.Client, &tls.Config{ServerName: "a.example", RootCAs: roots, MinVersion: version, MaxVersion: version})
+	e.peer = tls.Server(far, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: version, DynamicRecordSizingDisabled: true})
+	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+	limit := time.Now().Add(15 * time.Second)
+	_, _ = near.SetDeadline(limit), far.SetDeadline(limit)
+	var wait sync.WaitGroup
+	wait.Go(func() { check(t, e.peer.Handshake()) })
+	check(t, e.ours.Handshake())
+	wait.Wait()
+	return e
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+		t.FailNow()
+	}
+}
+
+func noise(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}
+
+// Whatever the sizes of reads and writes, both ways, the bytes are the bytes.
+func TestBatchedCarries(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		e := newEnds(t, version)
+		there, back := noise(3<<20), noise(3<<20)
+		var wait sync.WaitGroup
+		send := func(c net.Conn, b []byte, whole bool) {
+			for len(b) > 0 {
+				n := min(len(b), 1+mrand.IntN(3*atOnce))
+				if _, err := c.Write(b[:n]); err != nil {
+					t.Error(err)
+				}
+				b = b[n:]
+			}
+			if whole {
+				_ = e.peer.CloseWrite()
+			}
+		}
+		receive := func(c net.Conn, want []byte) {
+			var got []byte
+			for buf := make([]byte, 3*atOnce); len(got) < len(want); {
+				n, err := c.Read(buf[:1+mrand.IntN(len(buf))])
+				got = append(got, buf[:n]...)
+				if err != nil && !(errors.Is(err, io.EOF) && len(got) == len(want)) {
+					t.Error(err)
+					return
+				}
+			}
+			if !bytes.Equal(got, want) {
+				t.Error("the bytes are others")
+			}
+		}
+		wait.Go(func() { send(e.ours, there, false) })
+		wait.Go(func() { send(e.peer, back, true) })
+		wait.Go(func() { receive(e.peer, there) })
+		receive(e.ours, back)
+		wait.Wait()
+		if n, err := e.ours.Read(make([]byte, atOnce)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("after close_notify: %d, %v", n, err)
+		}
+		if e.ours.wire.in != nil || e.ours.wire.out != nil {
+			t.Error("an idle connection holds a buffer")
+		}
+	}
+}
+
+// Many records take one call, small ones do not wait for company, and what has
+// arrived is given although the next record is there only in part.
+func TestBatchedCalls(t *testing.T) {
+	e := newEnds(t, tls.VersionTLS13)
+	e.ours.wire.gather() // past the small records with which crypto/tls begins
+	_, err := e.ours.Conn.Write(make([]byte, 1<<20))
+	check(t, errors.Join(err, e.ours.wire.flush()))
+	_, err = io.ReadFull(e.peer, make([]byte, 1<<20))
+	check(t, err)
+
+	before := e.near.writes.Load()
+	_, err = e.ours.Write(make([]byte, 4*record))
+	check(t, err)
+	if n := e.near.writes.Load() - before; n != 1 {
+		t.Errorf("4 records were sent in %d calls", n)
+	}
+	before = e.near.writes.Load()
+	_, err = e.ours.Write([]byte("now"))
+	check(t, err)
+	if n := e.near.writes.Load() - before; n != 1 {
+		t.Errorf("a small write made %d calls", n)
+	}
+	_, err = io.ReadFull(e.peer, make([]byte, 4*record+3))
+	check(t, err)
+
+	e.far.kept = &bytes.Buffer{}
+	for _, text := range []string{"first", "second", "third"} {
+		_, err = e.peer.Write([]byte(text))
+		check(t, err)
+	}
+	sealed := e.far.kept.Bytes()
+	third := 5 + len("third") + 17 // header, text, type and tag (RFC 8446, section 5.2)
+	buf := make([]byte, atOnce)
+	for _, step := range []struct {
+		bytes int
+		want  string
+	}{{len(sealed) - third + 7, "firstsecond"}, {third - 7, "third"}} {
+		_, err = e.far.Conn.Write(sealed[:step.bytes])
+		check(t, err)
+		sealed = sealed[step.bytes:]
+		n, err := e.ours.Read(buf)
+		check(t, err)
+		if got := string(buf[:n]); got != step.want {
+			t.Errorf("%q, want %q", got, step.want)
+		}
+	}
+}
+
+// After a batch that was lost nothing is sent: it would be noise to the peer.
+func TestBatchedFails(t *testing.T) {
+	e := newEnds(t, tls.VersionTLS13)
+	e.near.broken.Store(true)
+	if n, err := e.ours.Write(make([]byte, 4*record)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d, %v", n, err)
+	}
+	e.near.broken.Store(false)
+	before := e.near.writes.Load()
+	for _, n := range []int{1, 4 * record} {
+		if _, err := e.ours.Write(make([]byte, n)); err == nil {
+			t.Error("a write after a lost one is no error")
+		}
+	}
+	if e.near.writes.Load() != before {
+		t.Error("something was sent after a lost batch")
+	}
+}
+
+// Close ends a Write that waits for its peer, and does not wait with it.
+func TestBatchedClose(t *testing.T) {
+	e := newEnds(t, tls.VersionTLS13)
+	stuck := &stuck{Conn: e.near, began: make(chan struct{}), closed: make(chan struct{})}
+	e.ours.wire.Conn = stuck
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if _, err := e.ours.Write(make([]byte, 4*record)); !errors.Is(err, net.ErrClosed) {
+			t.Error(err)
+		}
+	})
+	<-stuck.began
+	check(t, e.ours.Close())
+	wait.Wait()
+}
+
+// stuck is a connection whose peer does not read.
+type stuck struct {
+	net.Conn
+	began, closed chan struct{}
+}
+
+func (s *stuck) Write([]byte) (int, error) {
+	close(s.began)
+	<-s.closed
+	return 0, net.ErrClosed
+}
+
+func (s *stuck) Close() error { close(s.closed); return nil }
