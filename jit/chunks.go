@@ -1,7 +1,6 @@
 package jit
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,6 +20,13 @@ import (
 const chunkSize = 64 << 10
 
 const signatureLength = 2 * sha256.Size
+
+// Room beside a chunk's data: for its size and signature before it, and behind it for
+// the last chunk and the trailers, which may need more.
+const (
+	ahead  = 16 + len(";chunk-signature=") + signatureLength + len("\r\n")
+	behind = 512
+)
 
 // encoded is the body that is sent for an aws-chunked one that comes in as body, and
 // its length. Unsigned chunks are sent as they came. Signed ones are taken out and
@@ -47,7 +53,7 @@ func encoded(m message, body io.Reader) (io.Reader, int64, *chunkSigner, error) 
 		// here in place of there.
 		return decoder, m.chunks.Length, nil, nil
 	}
-	s := &chunkSigner{src: decoder, sealed: m.payload == awsapi.PayloadStreamingSignedTrailer, data: make([]byte, chunkSize)}
+	s := &chunkSigner{src: decoder, sealed: m.payload == awsapi.PayloadStreamingSignedTrailer, buf: make([]byte, ahead+chunkSize, ahead+chunkSize+behind)}
 	return s, encodedLength(m.chunks), s, nil
 }
 
@@ -77,9 +83,9 @@ func encodedLength(d awschunked.Declared) int64 {
 type chunkSigner struct {
 	src    *awschunked.Decoder
 	sealed bool
-	data   []byte
-	out    bytes.Buffer
-	err    error // after out
+	buf    []byte // ahead, then a chunk's data
+	out    []byte // in buf, to be given next
+	err    error  // after out
 
 	key         []byte // of the date, region and service; wiped at the end
 	date, scope string
@@ -127,7 +133,7 @@ func (s *chunkSigner) next(algorithm string, parts ...[]byte) string {
 
 // Read implements io.Reader.
 func (s *chunkSigner) Read(p []byte) (int, error) {
-	if s.out.Len() == 0 && s.err == nil {
+	if len(s.out) == 0 && s.err == nil {
 		if s.key == nil {
 			s.err = refusal.New(refusal.Credentials, "the chunks' signatures have no beginning")
 		} else {
@@ -135,30 +141,36 @@ func (s *chunkSigner) Read(p []byte) (int, error) {
 		}
 		if s.err != nil {
 			clear(s.key)
-			clear(s.data)
 		}
 	}
-	if s.out.Len() == 0 {
+	if len(s.out) == 0 {
+		clear(s.buf)
 		return 0, s.err
 	}
-	return s.out.Read(p)
+	n := copy(p, s.out)
+	s.out = s.out[n:]
+	return n, nil
 }
 
-// fill writes one chunk, or the end.
+// fill makes one chunk, or the end.
 func (s *chunkSigner) fill() {
-	n := 0
+	data, n := s.buf[ahead:], 0
 	var err error
-	for n < len(s.data) && err == nil {
+	for n < len(data) && err == nil {
 		var k int
-		k, err = s.src.Read(s.data[n:])
+		k, err = s.src.Read(data[n:])
 		n += k
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err // what is left of the data is of a body that lies
 		return
 	}
+	s.out = data[:0]
 	if n > 0 {
-		s.chunk(s.data[:n])
+		head := s.head(data[:n])
+		start := ahead - len(head)
+		copy(s.buf[start:], head)
+		s.out = append(s.buf[start:ahead+n], "\r\n"...)
 	}
 	if err != nil {
 		s.end()
@@ -166,25 +178,22 @@ func (s *chunkSigner) fill() {
 	}
 }
 
-func (s *chunkSigner) chunk(data []byte) {
-	s.out.WriteString(strconv.FormatInt(int64(len(data)), 16) + ";chunk-signature=" + s.next("AWS4-HMAC-SHA256-PAYLOAD", nil, data) + "\r\n")
-	if len(data) > 0 {
-		s.out.Write(data)
-		s.out.WriteString("\r\n")
-	}
+// head is what stands before a chunk's data.
+func (s *chunkSigner) head(data []byte) string {
+	return strconv.FormatInt(int64(len(data)), 16) + ";chunk-signature=" + s.next("AWS4-HMAC-SHA256-PAYLOAD", nil, data) + "\r\n"
 }
 
-// end writes the last chunk and the trailers. A trailer is signed with LF at its
+// end adds the last chunk and the trailers. A trailer is signed with LF at its
 // end and sent with CRLF.
 func (s *chunkSigner) end() {
-	s.chunk(nil)
+	s.out = append(s.out, s.head(nil)...)
 	if s.sealed {
 		var signed []byte
 		for _, t := range s.src.Trailers() {
 			signed = append(signed, t.Name+":"+t.Value+"\n"...)
-			s.out.WriteString(t.Name + ":" + t.Value + "\r\n")
+			s.out = append(s.out, t.Name+":"+t.Value+"\r\n"...)
 		}
-		s.out.WriteString("x-amz-trailer-signature:" + s.next("AWS4-HMAC-SHA256-TRAILER", signed) + "\r\n")
+		s.out = append(s.out, "x-amz-trailer-signature:"+s.next("AWS4-HMAC-SHA256-TRAILER", signed)+"\r\n"...)
 	}
-	s.out.WriteString("\r\n")
+	s.out = append(s.out, "\r\n"...)
 }

@@ -35,8 +35,9 @@ func NewChecked(r io.Reader, d Declared) (*Checked, error) {
 	return &Checked{s}, err
 }
 
-// bufferSize is what is read at once: net/http copies bodies in pieces of 32 KiB.
-const bufferSize = 32 << 10
+// bufferSize is what is read at once: several TLS records, which mitm takes from the
+// socket in one call.
+const bufferSize = 128 << 10
 
 // stream reads, checks, and keeps back the last byte until the end is seen. Without
 // that, a request with a Content-Length would be complete upstream before it is
