@@ -233,3 +233,28 @@ func (s *stuck) Write([]byte) (int, error) {
 }
 
 func (s *stuck) Close() error { close(s.closed); return nil }
+
+// A batch may take as long as its records might one by one, and no longer.
+func TestStalling(t *testing.T) {
+	for taken, whole := range map[int]bool{record: true, record - 1: false} {
+		n, err := (&stalling{Conn: slow{taken: taken}, timeout: time.Minute}).Write(make([]byte, 4*record))
+		if whole && (n != 4*record || err != nil) || !whole && (n != taken || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			t.Errorf("%d bytes within each deadline: %d, %v", taken, n, err)
+		}
+	}
+}
+
+// slow takes so many bytes until a deadline.
+type slow struct {
+	net.Conn
+	taken int
+}
+
+func (s slow) Write(p []byte) (int, error) {
+	if len(p) <= s.taken {
+		return len(p), nil
+	}
+	return s.taken, os.ErrDeadlineExceeded
+}
+
+func (slow) SetWriteDeadline(time.Time) error { return nil }

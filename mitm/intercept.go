@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -98,18 +99,25 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stalling gives each write to the client a deadline of its own: a client that
-// stops reading is cut, one that reads slowly for hours is not.
+// stalling gives each record that is written to the client a deadline of its own: a
+// client that stops reading is cut, one that reads slowly for hours is not.
 type stalling struct {
 	net.Conn
 	timeout time.Duration
 }
 
 func (c *stalling) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, err
+	sent := 0
+	for {
+		if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+			return sent, err
+		}
+		n, err := c.Conn.Write(b[sent:])
+		sent += n
+		if n < record || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return sent, err
+		}
 	}
-	return c.Conn.Write(b)
 }
 
 // stallingBody does the same for a request's body.
