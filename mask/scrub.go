@@ -10,16 +10,21 @@ import (
 // the canonical request with its x-amz-security-token, InvalidToken and
 // ExpiredToken quote the token itself: with these an agent would hold pieces of
 // the gateway's credential. The token patterns allow for the escapes of JSON and
-// XML text.
+// XML text. The policy of a form upload has the token in a condition, which errors
+// quote, and is quoted in base64 as what was signed.
 var scrubPatterns = []*regexp.Regexp{
 	regexp.MustCompile(`(?s)<(?:AWSAccessKeyId|StringToSign|StringToSignBytes|SignatureProvided|CanonicalRequest|CanonicalRequestBytes|Token-\d+|Token)>([^<]+)<`),
 	regexp.MustCompile(`(?is)(?:canonical string for this request|string-to-sign) should have been[^'"<]{0,16}'([^'"<]+)`),
 	regexp.MustCompile(`(?i)"(?:AWSAccessKeyId|StringToSign|StringToSignBytes|SignatureProvided|CanonicalRequest|CanonicalRequestBytes|Token-\d+)"\s*:\s*"((?:[^"\\]|\\.)+)"`),
 	regexp.MustCompile(`(?i)x-amz-(?:security-token|signature|credential|s3session-token)(?:\s*[:=]\s*|%3D)(` + wordChars + `+)`),
+	regexp.MustCompile(`(?i)\$x-amz-(?:security-token|signature|credential)` + quoteMark + `\s*,\s*` + quoteMark + `(` + wordChars + `+)`),
+	regexp.MustCompile(`(eyJjb25kaXRpb25zIjpb` + wordChars + `{40,})`), // {"conditions":[
 	regexp.MustCompile(`(?i)\b(?:Signature|Credential|AWSAccessKeyId)=(` + wordChars + `+)`),
 	regexp.MustCompile(`\b((?:AKIA|ASIA)[A-Z2-7]{16})\b`),
 	regexp.MustCompile(`((?:IQoJ|FwoG|FQoG)` + wordChars + `{40,})`),
 }
+
+const quoteMark = `(?:\\?"|&quot;|&#34;)`
 
 const wordChars = `(?:[A-Za-z0-9+/=%_.~-]|\\/|\\u[0-9A-Fa-f]{4}|&#?[0-9A-Za-z]+;)`
 
