@@ -19,12 +19,13 @@ type Received struct {
 	Head       []byte      // request line and headers, byte for byte
 	Body       []byte      // without transfer coding, up to Config.BodyCap bytes
 	BodyLength int64
-	BodySHA256 string // hex, of the whole body
-	KeyID      string // access key id of a signature that was verified; "" otherwise
-	Action     string // IAM action that was checked, "" if the request was refused before
-	Resource   string // what Action was checked on
-	Status     int    // of the answer
-	ErrorCode  string // of a refusal
+	BodySHA256 string            // hex, of the whole body
+	KeyID      string            // access key id of a signature that was verified; "" otherwise
+	Action     string            // IAM action that was checked, "" if the request was refused before
+	Resource   string            // what Action was checked on
+	Status     int               // of the answer
+	ErrorCode  string            // of a refusal
+	Form       map[string]string // of a form upload: its fields by their names in lower case
 }
 
 // conn remembers what is read from a connection, so that the head of a request

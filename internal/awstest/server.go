@@ -299,6 +299,12 @@ func (x *exchange) serve() bool {
 		}
 		return false
 	}
+	if x.isForm() {
+		if err := x.postObject(); err != nil {
+			x.fail(err)
+		}
+		return false
+	}
 	key, sc, err := x.verify(x.rec, x.body)
 	x.service = sc.service
 	if err == nil {
