@@ -35,7 +35,7 @@ var retryHeaders = map[string]bool{
 }
 
 // Digest is the lower-case hex SHA-256 of the canonical call: subject, method,
-// host, path, query, judged headers, and the body's SHA-256. Every field goes in
+// host, path, query, judged headers, a form upload's fields, and the body's SHA-256. Every field goes in
 // with its length before it, so that no two different calls have the same
 // preimage. The body of a streaming call is not known when it is judged; its
 // declared hash and length stand for it.
@@ -59,6 +59,14 @@ func Digest(s Subject, c awsapi.Canonical) string {
 		count(h, len(header[name]))
 		for _, v := range header[name] {
 			field(h, v)
+		}
+	}
+	if u, ok := c.Upload(); ok { // its fields are the request
+		field(h, "form")
+		count(h, len(u.Fields))
+		for _, f := range u.Fields {
+			field(h, f.Name)
+			field(h, f.Value)
 		}
 	}
 	if c.Streams() {

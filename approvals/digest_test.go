@@ -1,10 +1,13 @@
 package approvals
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/internal/postform"
 )
 
 func canonical(t *testing.T, method, host, target, body string, header ...string) awsapi.Canonical {
@@ -26,6 +29,36 @@ func canonical(t *testing.T, method, host, target, body string, header ...string
 		judged = []byte(body)
 	}
 	call, err := head.Call(judged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return call.Canonical()
+}
+
+// formed is a form upload to the store.
+func formed(t *testing.T, fields ...string) awsapi.Canonical {
+	t.Helper()
+	id, err := awsapi.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for i := 0; i+1 < len(fields); i += 2 {
+		fmt.Fprintf(&b, "--b\r\nContent-Disposition: form-data; name=%q\r\n\r\n%s\r\n", fields[i], fields[i+1])
+	}
+	b.WriteString("--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nhello\r\n--b--")
+	head, err := id.Head(awsapi.Request{Method: http.MethodPost, Host: store, Target: "/", Header: http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, ContentLength: int64(b.Len())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, err := postform.Read(strings.NewReader(b.String()), "b", int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if head, err = head.WithForm(form, ""); err != nil {
+		t.Fatal(err)
+	}
+	call, err := head.Call(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +103,14 @@ func TestDigestTellsCallsApart(t *testing.T) {
 	add("path", Digest(base, canonical(t, "GET", store, "/k%20", "")))
 	add("query", Digest(base, canonical(t, "GET", store, "/k?versionId=1", "")))
 	add("upload", Digest(base, canonical(t, "PUT", store, "/k", "12", "X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")))
+	add("form", Digest(base, formed(t, "key", "k")))
+	add("form's key", Digest(base, formed(t, "key", "l")))
+	add("form's field", Digest(base, formed(t, "key", "k", "acl", "private")))
+	add("form's field's value", Digest(base, formed(t, "key", "k", "acl", "public-read")))
+	add("form's answer", Digest(base, formed(t, "key", "k", "success_action_status", "201")))
+	if Digest(base, formed(t, "key", "k")) != Digest(base, formed(t, "key", "k", "policy", "p", "x-ignore-a", "b")) {
+		t.Error("what does not go on is in the digest")
+	}
 	add("upload's length", Digest(base, canonical(t, "PUT", store, "/k", "123", "X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")))
 }
 

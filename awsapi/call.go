@@ -162,6 +162,7 @@ type Canonical struct {
 	contentLength int64  // of a streaming body as declared, -1 for chunked
 	spooledSHA256 string // see WithBody
 	chunks        awschunked.Declared
+	upload        *upload // of a form upload, nil for everything else
 	signingName   string
 	signingRegion string
 	regionSet     string // SigV4A's, in place of signingRegion; "" for SigV4

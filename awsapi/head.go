@@ -26,7 +26,8 @@ type Head struct {
 	protocol Protocol
 	matches  []match // the operation and its twins; empty: it is in the form
 	segs     []string
-	form     []pair // of a GET query call
+	form     []pair  // of a GET query call
+	upload   *upload // of a form upload; nil for everything else
 
 	hoisted   []string       // headers that came in a presigned URL's query
 	uncarried *refusal.Error // see Call.Uncarried

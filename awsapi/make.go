@@ -23,6 +23,9 @@ type assembly struct {
 // Call makes the Call out of the head and the whole body; body is nil for a
 // request that streams.
 func (h *Head) Call(body []byte) (*Call, error) {
+	if _, ok := h.FormUpload(); ok {
+		return nil, refusal.New(refusal.Unidentified, "the fields of this form upload were not read")
+	}
 	made := new(assembly)
 	made.head = *h // the head stays as it was: Call may be asked twice
 	work := &made.head
@@ -65,6 +68,9 @@ func (h *Head) Call(body []byte) (*Call, error) {
 	if err := work.document(doc, made.nodes[:1], m, facts, pairs, plain); err != nil {
 		return nil, err
 	}
+	if err := h.upload.describe(doc); err != nil {
+		return nil, err
+	}
 	header, err := keepHeaders(h.req.Header, m.op)
 	if err != nil {
 		return nil, err
@@ -76,6 +82,9 @@ func (h *Head) Call(body []byte) (*Call, error) {
 		Operation: m.op.Name, Protocol: work.protocol, Permissionless: m.op.Permissionless || len(detail.IAM) == 0 && m.op.AuthType == "none",
 		Classes: facts.classes, params: &made.params,
 		StreamingOutput: m.op.StreamingOutput, EventStreamOutput: m.op.EventStreamOutput, detail: detail, ownerHeaders: facts.ownerHeaders(m), uncarried: work.uncarried,
+	}
+	if h.upload != nil {
+		c.ownerHeaders = nil // the documentation has no such field
 	}
 	for _, t := range matches[1:] {
 		name := t.svc.ID + ":" + t.op.Name
@@ -121,6 +130,9 @@ func (h *Head) canonical(c *Call, m match, header []field, body []byte, streams 
 	}
 	if h.scope.set {
 		out.signingRegion = h.oneRegion(m)
+	}
+	if h.upload != nil {
+		out.ofUpload(h.upload)
 	}
 	if h.asymmetric(m) {
 		// What the client's own region set says is a claim; the name serves all regions.

@@ -22,7 +22,7 @@ func (h *Head) identifyS3(ct string) error {
 		h.cannotCarry(refusal.New(refusal.Unidentified, "S3 Object Lambda needs permission for a function that the request does not name, so it is not carried by this gateway; use the bucket or an ordinary access point"))
 	}
 	if h.req.Method == http.MethodPost && ct == "multipart/form-data" {
-		return refusal.New(refusal.Unidentified, "browser uploads to S3 (POST multipart/form-data) are not carried by this gateway; use PutObject")
+		return h.identifyUpload()
 	}
 	if h.host.S3.Style == "express" && h.host.S3.Bucket == "" && strings.HasPrefix(h.rawPath, "/v20180820/") {
 		// S3 Control shares the name; no directory bucket can be called v20180820.

@@ -230,6 +230,9 @@ func pathEscape(key string) string {
 func uploads(all []seen) (forms string, parts int) {
 	found := map[string]bool{}
 	for _, s := range all {
+		if s.method == http.MethodPost && len(s.query) == 0 {
+			found["form"] = true
+		}
 		if s.method != http.MethodPut {
 			continue
 		}

@@ -21,8 +21,8 @@ import (
 )
 
 // otherSignatures are the clients that sign in other ways than by SigV4 in the headers
-// over the whole request: presigned URLs, signature version 2, and bodies whose every
-// chunk is signed. Some have lines for uploading and downloading alone.
+// over the whole request: presigned URLs, browsers' forms, signature version 2, and
+// bodies whose every chunk is signed. Some have lines for uploading and downloading alone.
 func otherSignatures(all []client) []client {
 	byName := map[string]client{}
 	for _, c := range all {
@@ -33,6 +33,10 @@ func otherSignatures(all []client) []client {
 	presigned := client{name: "presigned by boto3", otherHost: true, find: boto.find, how: boto.how, env: boto.env, version: boto.version, refused: hidden,
 		put: `U=$(python3 "$AGENT" presign PUT); curl -sSf -T "$F" "$U"`,
 		get: `U=$(python3 "$AGENT" presign GET); curl -sSf -o "$D" "$U"`}
+	form, curlForm := presigned, presigned
+	form.name, form.put, form.get, form.refused = "a form by boto3 and requests", `python3 "$AGENT" form`, `python3 "$AGENT" get`, ""
+	form.find = func() string { return works("python3", "-c", "import boto3, requests") }
+	curlForm.name, curlForm.put, curlForm.get, curlForm.refused = "a form by boto3 and curl -F", `python3 "$AGENT" curl_form | curl -sS --fail-with-body --config -`, form.get, ""
 	presignedCLI := client{name: "presigned by the AWS CLI v1", otherHost: true, find: cli.find, how: cli.how, version: cli.version,
 		put: cli.put, // it presigns GET alone
 		get: `U=$("$X" s3 presign "s3://$B/$K"); curl -sSf -o "$D" "$U"`}
@@ -45,7 +49,7 @@ func otherSignatures(all []client) []client {
 	chunks.noRetry, trailer.noRetry = true, true // they are one request of net/http
 	chunks.name, chunks.put, chunks.multi, chunks.oneChunk = "signed chunks", goAgentVariable+`=chunks "$X"`, "", false
 	trailer.name, trailer.put, trailer.multi, trailer.oneChunk = "signed chunks and trailer", goAgentVariable+`=trailer "$X"`, "", false
-	return []client{presigned, presignedCLI, v2, chunks, trailer}
+	return []client{presigned, presignedCLI, form, curlForm, v2, chunks, trailer}
 }
 
 // goChunks puts an object as STREAMING-AWS4-HMAC-SHA256-PAYLOAD, or -TRAILER with a

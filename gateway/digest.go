@@ -34,6 +34,13 @@ const (
 	ahead  = 2
 )
 
+// digest is a digesting for a request's body, which ends with the request.
+func (h *handler) digest(x *exchange, r io.Reader) *digesting {
+	d := newDigesting(r)
+	x.release = append(x.release, func() { d.sum() })
+	return d
+}
+
 func newDigesting(r io.Reader) *digesting { return &digesting{r: r, h: sha256.New()} }
 
 func (d *digesting) Read(p []byte) (int, error) {

@@ -36,6 +36,7 @@ type exchange struct {
 	target   Target
 	realKey  bool // the client signed with what looks like a real access key
 	call     *awsapi.Call
+	form     *form // of a form upload
 	decision *policy.Decision
 	digest   string
 	recorded bool     // request and decision events are durable
@@ -79,13 +80,16 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 	if err := h.identify(ctx, x); err != nil { // 1
 		return err
 	}
-	h.chooseTarget(x) // 2
+	h.chooseTarget(x, awsapi.AccessKeyID(x.r.Header, x.r.RequestURI)) // 2
 
 	head, err := h.Identifier.Head(x.request) // 3
 	if err != nil {
 		return err
 	}
 	x.shape = head.Shape()
+	if head, err = h.readForm(ctx, x, head); err != nil { // 4, of a form upload
+		return err
+	}
 	body, err := h.readBody(ctx, x, head) // 4
 	if err != nil {
 		return err

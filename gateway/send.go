@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/internal/awschunked"
+	"github.com/sallyport/sallyport/internal/postform"
 	"github.com/sallyport/sallyport/internal/spool"
 	"github.com/sallyport/sallyport/jit"
 	"github.com/sallyport/sallyport/mask"
@@ -74,15 +75,18 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 			from = p.spool.Reader()
 			canonical = canonical.WithBody(p.spool.SHA256(), p.spool.Size())
 		}
-		p.body = newDigesting(from)
-		x.release = append(x.release, func() { p.body.sum() })
-		body = p.body
+		if x.form != nil {
+			p.body, body = x.form.body, x.form.file
+		} else {
+			p.body = h.digest(x, from)
+			body = p.body
+		}
 	}
 	req, err := jit.Sign(ctx, canonical, body, cred, h.Now()) // 9
 	if err != nil {
 		return nil, err
 	}
-	if canonical.Streams() && p.spool == nil && strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") && canonical.ContentLength() != 0 {
+	if canonical.Streams() && p.spool == nil && x.form == nil && strings.EqualFold(x.r.Header.Get("Expect"), "100-continue") && canonical.ContentLength() != 0 {
 		// The client waits with its body until it hears from us, and so do we: where AWS
 		// refuses the upload, not a byte of it is read, and the client sees why.
 		req.Header.Set("Expect", "100-continue")
@@ -113,11 +117,14 @@ func (h *handler) stopUpload(x *exchange, p *permit) {
 // unsent says why there is no answer.
 func unsent(ctx context.Context, host string, err error) error {
 	var chunks *awschunked.Error
+	var form *postform.Error
 	switch {
 	case ctx.Err() != nil:
 		return refusal.Wrap(refusal.Unavailable, err, "the client went away before AWS answered; whether AWS acted on the request is not known")
 	case errors.As(err, &chunks):
 		return refusal.Wrap(refusal.Malformed, err, "the upload is not what its headers say: %s; it was broken off before its end, so AWS has stored nothing of it", chunks.Text())
+	case errors.As(err, &form):
+		return refusal.Wrap(refusal.Malformed, err, "the form upload is not well formed: %s; it was broken off before its end, so AWS has stored nothing of it", form.Text())
 	}
 	return refusal.Wrap(refusal.Unavailable, err, "%s could not be reached or broke the connection; whether AWS acted on the request is not known", host)
 }

@@ -9,11 +9,10 @@ import (
 	"github.com/sallyport/sallyport/refusal"
 )
 
-// chooseTarget reads the target's name from where an AWS profile puts it: the
+// chooseTarget takes the target's name from where an AWS profile puts it: key, the
 // access key id of the client's signature. Anything that is not a target's name
-// means the default target. Nothing else of that header is used.
-func (h *handler) chooseTarget(x *exchange) {
-	key := awsapi.AccessKeyID(x.r.Header, x.r.RequestURI)
+// means the default target. Nothing else of that signature is used.
+func (h *handler) chooseTarget(x *exchange, key string) {
 	x.realKey = looksReal(key) || bearer(x.r.Header.Get("Authorization"))
 	t, ok := h.Targets[key]
 	if !ok {

@@ -104,14 +104,20 @@ func (s *chunkSigner) start(req *http.Request, m message, cred *Credential) erro
 	}
 	parts := []string{day, m.region, m.name, "aws4_request"}
 	s.scope = strings.Join(parts, "/")
+	s.key = signingKey(cred, parts)
+	return nil
+}
+
+// signingKey is the key that cred signs with in a scope of date, region, service and
+// aws4_request (IAM User Guide, "Calculate the signature"). The caller clears it.
+func signingKey(cred *Credential, scope []string) []byte {
 	key := []byte("AWS4" + cred.secretKey.Reveal())
-	for _, part := range parts {
+	for _, part := range scope {
 		next := mac(key, part)
 		clear(key)
 		key = next
 	}
-	s.key = key
-	return nil
+	return key
 }
 
 func mac(key []byte, text string) []byte {

@@ -22,6 +22,8 @@ type Policy struct {
 	Text   string // minified JSON of at most 2,048 characters
 	Scope  Scope
 	Detail Detail
+	// Deadline is from when on it allows nothing any more.
+	Deadline time.Time
 }
 
 // Detail says what a session policy left out to fit, see SessionPolicy.
@@ -90,14 +92,15 @@ func SessionPolicy(call *awsapi.Call, t Target, scope Scope, now time.Time) (Pol
 	if err != nil {
 		return Policy{}, refusal.Wrap(refusal.Credentials, err, "target %s has no credential_ttl; the operator must set one", t.Name)
 	}
+	deadline := now.Add(ttl)
 	if call == nil || len(call.Actions) == 0 {
 		if call == nil || !call.Permissionless {
 			return Policy{}, refusal.New(refusal.Credentials, "the IAM actions that this call needs are not known, so no credential can be made for it alone")
 		}
 		text, err := encode([]statement{{Effect: "Deny", Action: []string{"*"}, Resource: []string{"*"}}})
-		return Policy{Text: text, Scope: scope, Detail: Full}, err
+		return Policy{Text: text, Scope: scope, Detail: Full, Deadline: deadline}, err
 	}
-	w, err := newWriter(call, t, scope, accounts, now.Add(ttl))
+	w, err := newWriter(call, t, scope, accounts, deadline)
 	if err != nil {
 		return Policy{}, err
 	}
@@ -107,7 +110,7 @@ func SessionPolicy(call *awsapi.Call, t Target, scope Scope, now time.Time) (Pol
 			return Policy{}, err
 		}
 		if utf8.RuneCountInString(text) <= maxPolicy {
-			return Policy{Text: text, Scope: scope, Detail: detail}, nil
+			return Policy{Text: text, Scope: scope, Detail: detail, Deadline: deadline}, nil
 		}
 	}
 	return Policy{}, refusal.New(refusal.Credentials, "this call names too many resources for one STS session policy (%d characters); split it into smaller calls", maxPolicy)

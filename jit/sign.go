@@ -29,16 +29,24 @@ import (
 // The request's scheme is https, and its target is c's path and query byte for
 // byte. It holds c's headers and the five of ours: Host, X-Amz-Date,
 // X-Amz-Security-Token, X-Amz-Content-Sha256 where due, Authorization.
+//
+// A form upload is signed in fields of its form instead, and has none of these but
+// Host. body must be the *postform.File that was read with the fields; a form of the
+// client's that does not end with it breaks the request off with a *postform.Error.
 func Sign(ctx context.Context, c awsapi.Canonical, body io.Reader, cred *Credential, now time.Time) (*http.Request, error) {
 	if c.IsZero() {
 		return nil, refusal.New(refusal.Malformed, "there is no judged request to sign")
 	}
-	return sign(ctx, message{
+	m := message{
 		method: c.Method(), host: c.Host(), rawPath: c.RawPath(), rawQuery: c.RawQuery(), header: c.Header(),
 		payload: c.Payload(), contentSHA256: c.ContentSHA256(), spooled: c.SpooledSHA256(), body: c.Body(), streams: c.Streams(), length: c.ContentLength(),
 		chunks: c.Chunks(),
 		name:   c.SigningName(), region: c.SigningRegion(), regionSet: c.RegionSet(), doubleEncode: c.DoubleEncodePath(),
-	}, body, cred, now)
+	}
+	if u, ok := c.Upload(); ok {
+		m.upload = &u
+	}
+	return sign(ctx, m, body, cred, now)
 }
 
 // message is an awsapi.Canonical with its parts in reach.
@@ -55,6 +63,7 @@ type message struct {
 	name, region                    string
 	regionSet                       string // SigV4A's, in place of region
 	doubleEncode                    bool
+	upload                          *awsapi.Upload // nil for all but form uploads
 }
 
 func sign(ctx context.Context, m message, body io.Reader, cred *Credential, now time.Time) (*http.Request, error) {
@@ -63,6 +72,9 @@ func sign(ctx context.Context, m message, body io.Reader, cred *Credential, now 
 	}
 	if m.method == "" || m.host == "" || m.name == "" || (m.region == "") == (m.regionSet == "") {
 		return nil, refusal.New(refusal.Malformed, "the service or region to sign for is not known")
+	}
+	if m.upload != nil {
+		return signUpload(ctx, m, body, cred, now)
 	}
 	return build(ctx, m, body, cred, now)
 }

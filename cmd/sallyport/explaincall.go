@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/postform"
 	"github.com/sallyport/sallyport/internal/server"
 	"github.com/sallyport/sallyport/recorder"
 )
@@ -35,6 +36,15 @@ func callFromFile(ids *awsapi.Identifier, name, account string) (*awsapi.Call, e
 	head, err := ids.Head(awsapi.Request{Method: r.Method, Host: host, Target: r.RequestURI, Header: r.Header, ContentLength: r.ContentLength, Account: account})
 	if err != nil {
 		return nil, err
+	}
+	if boundary, ok := head.FormUpload(); ok {
+		form, err := postform.Read(r.Body, boundary, r.ContentLength)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if head, err = head.WithForm(form, account); err != nil {
+			return nil, err
+		}
 	}
 	var body []byte
 	if !head.Streams() {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -109,6 +110,14 @@ func TestExplain(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("want %q in\n%s", want, out)
 		}
+	}
+	form := strings.ReplaceAll("--b\nContent-Disposition: form-data; name=\"key\"\n\nup/${filename}\n--b\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\n\nhello\n--b--\n", "\n", "\r\n")
+	raw = fmt.Sprintf("POST / HTTP/1.1\nHost: b1b.s3.us-east-1.amazonaws.com\nContent-Type: multipart/form-data; boundary=b\nContent-Length: %d\n\n%s", len(form), form)
+	if err := os.WriteFile("captured.http", []byte(raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := must(t, "policy", "explain", "--request", "captured.http"); !strings.Contains(out, "s3:PutObject\n") || !strings.Contains(out, "arn:aws:s3:::b1b/up/a.txt\n") {
+		t.Error(out)
 	}
 	if out := must(t, "policy", "explain", "--action", "s3:ListObjectsV2", "--params", `{"Bucket": "b"}`); !strings.Contains(out, "needs   s3:ListBucket (List) on *\n") {
 		t.Error(out)

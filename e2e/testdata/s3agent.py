@@ -49,4 +49,23 @@ def presign():
     print(s3.generate_presigned_url(call, Params=of, ExpiresIn=60))
 
 
+def form():
+    import requests
+
+    post = s3.generate_presigned_post(E["B"], E["K"], Fields={"x-amz-meta-by": "requests"}, Conditions=[{"x-amz-meta-by": "requests"}])
+    with open(E["F"], "rb") as f:
+        answer = requests.post(post["url"], data=post["fields"], files={"file": f})
+    if answer.status_code != 204:
+        sys.exit(answer.text)
+
+
+def curl_form():
+    fields = {"success_action_status": "201", "Content-Type": "text/plain"}
+    post = s3.generate_presigned_post(E["B"], E["K"], Fields=fields, Conditions=[{k: v} for k, v in fields.items()])
+    print('url = "%s"' % post["url"])
+    for name, value in post["fields"].items():
+        print('form-string = "%s=%s"' % (name, value))
+    print('form = "file=@%s"' % E["F"])
+
+
 globals()[sys.argv[1]]()
