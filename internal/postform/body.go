@@ -28,7 +28,7 @@ func Body(fields []Field, file *File, boundary string) (io.Reader, int64) {
 	return io.MultiReader(strings.NewReader(b.String()), file, &ending{file: file, text: end}), length
 }
 
-// ending is the end of the form that is written.
+// ending is the end of the form that is written: it is read after file has said io.EOF.
 type ending struct {
 	file *File
 	text string
@@ -38,9 +38,6 @@ type ending struct {
 // Read implements io.Reader.
 func (e *ending) Read(p []byte) (int, error) {
 	if e.r == nil {
-		if !e.file.ended() {
-			return 0, bad("the file has not been read to its end")
-		}
 		e.r = strings.NewReader(e.text + e.file.epilogue)
 	}
 	return e.r.Read(p)

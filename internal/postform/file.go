@@ -3,7 +3,6 @@ package postform
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"strings"
 )
@@ -91,6 +90,3 @@ func (f *File) end() error {
 	}
 	return bad("the form goes on behind its file, which must be its last field, or the file has the form's boundary inside")
 }
-
-// ended reports that the file was read to a right end.
-func (f *File) ended() bool { return errors.Is(f.err, io.EOF) }
