@@ -78,7 +78,7 @@ func (f *File) Read(p []byte) (int, error) {
 // end wants nothing behind the delimiter but the end of the form.
 func (f *File) end() error {
 	b, err := f.src.Peek(len(f.delimiter) + len(closing) + len(crlf) + 1)
-	if err != nil && err != io.EOF { //nolint:errorlint // an error that wraps it is no clean end
+	if err != nil && err != io.EOF { // an error that wraps it is no clean end
 		return broken(err)
 	}
 	switch tail := string(b[len(f.delimiter):]); {

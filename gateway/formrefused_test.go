@@ -42,6 +42,7 @@ func TestFormRefused(t *testing.T) {
 		"SigV4A":                    {body: with([2]string{"x-amz-algorithm", "AWS4-ECDSA-P256-SHA256"}, [2]string{"x-amz-credential", "dev/20260101/s3/aws4_request"}), says: "X-Amz-Algorithm"},
 		"no scope":                  {body: with([2]string{"x-amz-credential", "dev"}), says: "Credential"},
 		"two credentials in one":    {body: with([2]string{"x-amz-credential", formCredential + ",Credential=wide/20260101/us-east-1/s3/aws4_request"}), says: "Credential"},
+		"more behind the scope":     {body: with([2]string{"x-amz-credential", formCredential + ",x"}), says: "Credential"},
 		"scope of another region":   {body: with([2]string{"x-amz-credential", "dev/20260101/eu-west-1/s3/aws4_request"}), says: "signed for s3 in eu-west-1"},
 		"scope of another service":  {body: with([2]string{"x-amz-credential", "dev/20260101/us-east-1/sts/aws4_request"}), says: "signed for sts"},
 		"unknown field":             {body: with([2]string{"x-amz-foo", "1"}), says: "does not know"},
