@@ -1,0 +1,299 @@
+package detect
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Config says what a Scanner looks for. The zero value looks for nothing.
+type Config struct {
+	// Sets are names of groups of detectors: "aws-keys", "private-keys", "jwt",
+	// "tokens" (see DefaultSets), and "emails", "cards", "phones", "ssns", "ibans".
+	Sets   []string
+	Custom []Custom
+}
+
+// Custom is a detector of the configuration's own.
+type Custom struct {
+	Name string
+	// Regex is an RE2 expression. It is looked for inside texts, so it takes no "^" or
+	// "$", must not match the empty text, and its matches must be bounded: at most
+	// MaxCustom bytes.
+	Regex string
+	// Keywords, if any, are texts (in any case) one of which must stand within 128
+	// bytes of a match.
+	Keywords []string
+	// Group is the number of the group that is the secret. 0 means the group named
+	// "secret", or else the first that took part, or else the whole match.
+	Group int
+	// Entropy is the least entropy of the secret in bits a byte; 0 asks for none.
+	Entropy float64
+}
+
+// DefaultSets are the groups that are on where a configuration names none.
+func DefaultSets() []string { return []string{"aws-keys", "private-keys", "jwt", "tokens"} }
+
+// Span is a place that holds a secret, text[Start:End], and the detector that found it.
+type Span struct {
+	Start, End int
+	Rule       string
+}
+
+// Scanner finds secrets. It is safe for concurrent use.
+type Scanner struct {
+	table   *table
+	leading []*rule // those whose secret begins before their keyword
+	general []*rule // without keywords
+}
+
+// New makes a Scanner. An error says which entry is wrong and how to mend it.
+func New(c Config) (*Scanner, error) {
+	sets, err := builtin()
+	if err != nil {
+		return nil, err
+	}
+	var rules []*rule
+	for i, name := range c.Sets {
+		set, ok := sets[name]
+		if !ok {
+			return nil, fmt.Errorf("no set of detectors is named %q; there are %s", name, strings.Join(setNames(), ", "))
+		}
+		if !slices.Contains(c.Sets[:i], name) {
+			rules = append(rules, set...)
+		}
+	}
+	s := &Scanner{}
+	names := map[string]bool{}
+	for _, custom := range c.Custom {
+		if names[custom.Name] {
+			return nil, fmt.Errorf("two detectors are named %q: give each a name of its own", custom.Name)
+		}
+		names[custom.Name] = true
+		r, err := custom.rule()
+		if err != nil {
+			return nil, fmt.Errorf("detector %q: %w", custom.Name, err)
+		}
+		if len(r.keywords) == 0 {
+			s.general = append(s.general, r)
+		} else {
+			rules = append(rules, r)
+		}
+	}
+	for _, r := range rules {
+		if r.lead != 0 || r.back != nil {
+			s.leading = append(s.leading, r)
+		}
+	}
+	s.table = newTable(rules)
+	return s, nil
+}
+
+// Find returns the secrets in text, in order and apart from each other. Only the
+// secret itself is in a span, not the words that announce it. label is the name of
+// the member that the text stands under, "" if there is none: it counts as standing
+// in front of the text, and under a name like AccessKeyId access key ids stay.
+//
+// Find looks at the text as it is; Mask also looks into what is encoded in it.
+func (s *Scanner) Find(label string, text []byte) []Span {
+	spans, _ := s.find(label, text)
+	return spans
+}
+
+// find is Find; touched tells that a keyword stands in the text or its label.
+func (s *Scanner) find(label string, text []byte) (spans []Span, touched bool) {
+	f := found{keepKeyIDs: asksForKeyID(label)}
+	s.scan(text, 0, true, &f)
+	for _, r := range s.general {
+		r.general(text, 0, true, &f)
+	}
+	if label != "" {
+		s.labelled(label, text, &f)
+	}
+	if len(f.spans) == 0 {
+		return nil, f.touched
+	}
+	return merge(f.spans), true
+}
+
+// found is what a scan gathers.
+type found struct {
+	spans      []Span
+	keepKeyIDs bool
+	touched    bool // a keyword was seen
+	// Of a text that is not final: from hold on it is undecided, and the scan must go
+	// on from keywords at resume. A secret without an end begins at opened (-1: none).
+	hold, resume, opened int
+	openedBy             *rule
+}
+
+// scan finds the secrets of all keywords in t[from:].
+func (s *Scanner) scan(t []byte, from int, final bool, f *found) {
+	if len(t)-from >= 2 {
+		flag := &s.table.flag
+		v := uint16(t[from])
+		for i, c := range t[from+1:] {
+			v = v<<8 | uint16(c)
+			if flag[v] {
+				s.hit(t, from+i, from, v, final, f)
+			}
+		}
+	}
+	if final {
+		return
+	}
+	if p := s.table.begins(t, from); p < len(t) {
+		f.hold, f.resume = min(f.hold, p), min(f.resume, p)
+	}
+	for _, r := range s.leading {
+		f.hold = min(f.hold, r.leads(t))
+	}
+}
+
+// hit looks at the keywords whose rarest pair stands at t[i:].
+func (s *Scanner) hit(t []byte, i, from int, v uint16, final bool, f *found) {
+	for _, k := range s.table.buckets[s.table.bucket[v]] {
+		p := i - k.off
+		if p < from || !k.at(t[p:]) {
+			continue
+		}
+		f.touched = true
+		for _, r := range k.rules {
+			if r.keyID && f.keepKeyIDs {
+				continue
+			}
+			start, end, judged := r.at(t, p, final)
+			switch judged {
+			case yes:
+				f.spans = append(f.spans, Span{start, end, r.name})
+			case more:
+				f.hold, f.resume = min(f.hold, start), min(f.resume, p)
+			case opened:
+				if f.opened < 0 || start < f.opened {
+					f.opened, f.openedBy = start, r
+				}
+				f.hold, f.resume = min(f.hold, start), min(f.resume, p)
+			}
+		}
+	}
+}
+
+// labelled finds what the label announces: it is put in front of the text as a
+// member's name stands in JSON. That is done only if a keyword is in the label.
+func (s *Scanner) labelled(label string, text []byte, f *found) {
+	const window = 8192
+	line := []byte(label)
+	flag := &s.table.flag
+	for i := 0; i+1 < len(line); i++ {
+		v := uint16(line[i])<<8 | uint16(line[i+1])
+		if !flag[v] {
+			continue
+		}
+		for _, k := range s.table.buckets[s.table.bucket[v]] {
+			if p := i - k.off; p >= 0 && k.at(line[p:]) {
+				f.touched = true
+				whole := append(append(append([]byte(nil), label...), `": "`...), text[:min(len(text), window)]...)
+				if len(text) <= window {
+					whole = append(whole, '"')
+				}
+				for _, r := range k.rules {
+					head := len(label) + len(`": "`)
+					start, end, v := r.at(whole, p, true)
+					if v == yes && start >= head && end <= head+len(text) && !(r.keyID && f.keepKeyIDs) {
+						f.spans = append(f.spans, Span{start - head, end - head, r.name})
+					}
+				}
+			}
+		}
+	}
+}
+
+// leads is where the end of t begins that may belong to a secret whose keyword is
+// still to come.
+func (r *rule) leads(t []byte) int {
+	if r.back != nil {
+		return r.back(t)
+	}
+	from := max(0, len(t)-r.lead-len(r.keywords[0]))
+	if loc := r.anyTail().FindIndex(t[from:]); loc != nil {
+		return from + loc[0]
+	}
+	return len(t)
+}
+
+// general finds the matches of a rule without keywords in t[from:], one after the
+// other as regexp.FindAll does, and returns from where to go on. t[from-1] is looked
+// at for a word's boundary.
+func (r *rule) general(t []byte, from int, final bool, f *found) (next int) {
+	for from < len(t) {
+		var loc []int
+		at := from
+		if from == 0 {
+			loc = r.first().FindSubmatchIndex(t)
+		} else {
+			at--
+			loc = r.search().FindSubmatchIndex(t[at:])
+		}
+		if loc == nil || !final && at+loc[2]+r.max+1 > len(t) {
+			break
+		}
+		start, end, v := r.accept(t, at, loc[2:], final)
+		if v == more {
+			f.hold = min(f.hold, at+loc[2])
+			return from
+		}
+		if v == yes {
+			f.spans = append(f.spans, Span{start, end, r.name})
+		}
+		from = at + loc[3]
+	}
+	if final {
+		return len(t)
+	}
+	from = max(from, len(t)-r.max-1)
+	f.hold = min(f.hold, len(whole(t)))
+	if loc := r.anyTail().FindIndex(whole(t)[max(0, from-1):]); loc != nil {
+		from = max(from, max(0, from-1)+loc[0])
+	}
+	f.hold = min(f.hold, from)
+	return from
+}
+
+// merge sorts spans and joins those that overlap; the one that begins first, and of
+// those the longest, gives its name.
+func merge(spans []Span) []Span {
+	if len(spans) < 2 {
+		return spans
+	}
+	slices.SortFunc(spans, func(a, b Span) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(b.End, a.End), cmp.Compare(a.Rule, b.Rule))
+	})
+	out := spans[:1]
+	for _, s := range spans[1:] {
+		if last := &out[len(out)-1]; s.Start < last.End {
+			last.End = max(last.End, s.End)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// asksForKeyID tells the labels under which an access key id is what an operation on
+// keys needs: AccessKeyId, aws_access_key_id, SSHPublicKeyId is none.
+func asksForKeyID(label string) bool {
+	const name = "accesskeyid"
+	n := len(name)
+	for i := len(label) - 1; i >= 0; i-- {
+		c := lower(label[i])
+		if !isAlnum(c) {
+			continue
+		}
+		if n == 0 || c != name[n-1] {
+			return n == 0
+		}
+		n--
+	}
+	return n == 0
+}
