@@ -235,13 +235,13 @@ func (r *rule) general(t []byte, from int, final bool, f *found) (next int) {
 			at--
 			loc = r.search().FindSubmatchIndex(t[at:])
 		}
-		if loc == nil || !final && at+loc[2]+r.max+1 > len(t) {
+		if loc == nil || !final && r.mayBegin(t, from) <= at+loc[2] {
 			break
 		}
 		start, end, v := r.accept(t, at, loc[2:], final)
 		if v == more {
 			f.hold = min(f.hold, at+loc[2])
-			return from
+			return at + loc[2]
 		}
 		if v == yes {
 			f.spans = append(f.spans, Span{start, end, r.name})
@@ -251,13 +251,20 @@ func (r *rule) general(t []byte, from int, final bool, f *found) (next int) {
 	if final {
 		return len(t)
 	}
-	from = max(from, len(t)-r.max-1)
-	f.hold = min(f.hold, len(whole(t)))
-	if loc := r.anyTail().FindIndex(whole(t)[max(0, from-1):]); loc != nil {
-		from = max(from, max(0, from-1)+loc[0])
-	}
+	from = r.mayBegin(t, from)
 	f.hold = min(f.hold, from)
 	return from
+}
+
+// mayBegin is where in t[from:] the first match begins that may end in text to come.
+func (r *rule) mayBegin(t []byte, from int) int {
+	t = whole(t)
+	from = min(len(t), max(from, len(t)-r.max-1))
+	front := max(0, from-1)
+	if loc := r.anyTail().FindIndex(t[front:]); loc != nil {
+		return max(from, front+loc[0])
+	}
+	return len(t)
 }
 
 // merge sorts spans and joins those that overlap; the one that begins first, and of

@@ -34,9 +34,16 @@ func isLocal(c byte) bool {
 }
 
 func emailBack(t []byte) int {
-	p := len(t)
-	for p > 0 && len(t)-p < longestLocal+1 && isLocal(t[p-1]) {
+	end := len(t)
+	if end > 0 && t[end-1] == '@' {
+		end--
+	}
+	p := end
+	for p > 0 && end-p < longestLocal && isLocal(t[p-1]) {
 		p--
+	}
+	if p == end && end < len(t) {
+		return len(t)
 	}
 	return p
 }
