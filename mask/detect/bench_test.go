@@ -101,7 +101,11 @@ func BenchmarkMaskHostile(b *testing.B) {
 	for name, unit := range map[string]string{
 		"keywords":    "twitter",
 		"keys":        "-----BEGIN PRIVATE KEY-----",
-		"jwt":         "eyJ",
+		"open keys":   "-----BEGIN PRIVATE KEY-----MC4CAQAwBQYDK2VwBCIE",
+		"jwt":         "eyJ-",
+		"headers":     "eyJhIjoi-",
+		"sessions":    "IQoJb3JpZ2lu/",
+		"assignments": "twitter=",
 		"backslashes": `\\`,
 		"percent":     "%25",
 		"base64":      "YUdWc2JHOGdkMjl5YkdRZ2FHVnNiRzhnZDI5eWJHUT0vYUdW",

@@ -122,6 +122,9 @@ type found struct {
 	spans      []Span
 	keepKeyIDs bool
 	touched    bool // a keyword was seen
+	// By rule's slot: keywords before it add nothing. Long texts of one kind, made of
+	// keywords, would else be read from each of them on.
+	until [slots]int
 	// Of a text that is not final: from hold on it is undecided, and the scan must go
 	// on from keywords at resume. A secret without an end begins at opened (-1: none).
 	hold, resume, opened int
@@ -160,16 +163,28 @@ func (s *Scanner) hit(t []byte, i, from int, v uint16, final bool, f *found) {
 		}
 		f.touched = true
 		for _, r := range k.rules {
-			if r.keyID && f.keepKeyIDs {
+			if r.keyID && f.keepKeyIDs || r.slot > 0 && p < f.until[r.slot] {
 				continue
 			}
 			start, end, judged := r.at(t, p, final)
 			switch judged {
+			case no:
+				if r.slot > 0 && end > 0 {
+					f.until[r.slot] = end
+				}
 			case yes:
+				switch {
+				case r.ends != nil:
+					// What begins in a key ends with it, but in its END line.
+					f.until[r.slot] = end - 2*longestTitle
+				case r.whole:
+					f.until[r.slot] = end
+				}
 				f.spans = append(f.spans, Span{start, end, r.name})
 			case more:
 				f.hold, f.resume = min(f.hold, start), min(f.resume, p)
 			case opened:
+				f.until[r.slot] = len(t)
 				if f.opened < 0 || start < f.opened {
 					f.opened, f.openedBy = start, r
 				}
@@ -179,30 +194,34 @@ func (s *Scanner) hit(t []byte, i, from int, v uint16, final bool, f *found) {
 	}
 }
 
-// labelled finds what the label announces: it is put in front of the text as a
-// member's name stands in JSON. That is done only if a keyword is in the label.
+// labelled finds what the label announces: its end is put in front of the text as a
+// member's name stands in JSON. That is done only if a keyword is in it.
 func (s *Scanner) labelled(label string, text []byte, f *found) {
-	const window = 8192
-	line := []byte(label)
-	flag := &s.table.flag
-	for i := 0; i+1 < len(line); i++ {
-		v := uint16(line[i])<<8 | uint16(line[i+1])
-		if !flag[v] {
+	const between, longest, window = `": "`, 128, 8192
+	label = label[max(0, len(label)-longest):]
+	head := len(label) + len(between)
+	var line []byte
+	for i := 0; i+1 < len(label); i++ {
+		v := uint16(label[i])<<8 | uint16(label[i+1])
+		if !s.table.flag[v] {
 			continue
 		}
+		if line == nil {
+			line = append(append([]byte(label), between...), text[:min(len(text), window)]...)
+			if len(text) <= window {
+				line = append(line, '"')
+			}
+		}
 		for _, k := range s.table.buckets[s.table.bucket[v]] {
-			if p := i - k.off; p >= 0 && k.at(line[p:]) {
-				f.touched = true
-				whole := append(append(append([]byte(nil), label...), `": "`...), text[:min(len(text), window)]...)
-				if len(text) <= window {
-					whole = append(whole, '"')
-				}
-				for _, r := range k.rules {
-					head := len(label) + len(`": "`)
-					start, end, v := r.at(whole, p, true)
-					if v == yes && start >= head && end <= head+len(text) && !(r.keyID && f.keepKeyIDs) {
-						f.spans = append(f.spans, Span{start - head, end - head, r.name})
-					}
+			p := i - k.off
+			if p < 0 || !k.at(line[p:]) {
+				continue
+			}
+			f.touched = true
+			for _, r := range k.rules {
+				start, end, judged := r.at(line, p, true)
+				if judged == yes && start >= head && end <= head+len(text) && !(r.keyID && f.keepKeyIDs) {
+					f.spans = append(f.spans, Span{start - head, end - head, r.name})
 				}
 			}
 		}

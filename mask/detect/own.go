@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -79,6 +80,7 @@ func load(name string, sets map[string][]*rule) error {
 			}
 		}
 		r.group, r.entropy, r.allow, r.stop = entry.Group, entry.Entropy, entry.Allow, entry.Stop
+		r.assigned = strings.Contains(entry.Regex, named) && !strings.Contains(entry.Regex, `|\b(`)
 		r.keyID = entry.ID == "aws-access-key-id"
 		set := entry.Set
 		if set == "" {
@@ -89,8 +91,14 @@ func load(name string, sets map[string][]*rule) error {
 	return nil
 }
 
+// slots is one more than the number of rules with a slot.
+const slots = 6
+
 // keyInBase64 gives way to masking the decoded text, where that is done.
 const keyInBase64 = "private-key-base64"
+
+// named is the middle of gitleaks' expressions for a value under a service's name.
+const named = `(?:[ \t\w.-]{0,20})[\s'"]{0,3}`
 
 func check(name string) (func([]byte) bool, error) {
 	switch name {
@@ -113,10 +121,13 @@ func written() map[string][]*rule {
 	word := func(x *rule) *rule { x.boundary = true; return x }
 	fold := func(x *rule) *rule { x.fold = true; return x }
 	back := func(x *rule, f func([]byte) int) *rule { x.back = f; return x }
-	ends := func(x *rule, a armour) *rule { x.ends = a.ends; return x }
+	slot := 0
+	long := func(x *rule) *rule { slot++; x.slot = slot; return x }
+	toEnd := func(x *rule) *rule { x.whole = true; return long(x) }
+	ends := func(x *rule, a armour) *rule { x.ends = a.ends; return long(x) }
 	return map[string][]*rule{
 		"aws-keys": {
-			word(r("aws-session-token", run(32), "IQoJb3JpZ2lu", "FwoGZXIvYXdz", "FQoGZXIvYXdz", "FQoDYXdz", "AQoDYXdz", "AQoEXAMPLE")),
+			toEnd(word(r("aws-session-token", run(32), "IQoJb3JpZ2lu", "FwoGZXIvYXdz", "FQoGZXIvYXdz", "FQoDYXdz", "AQoDYXdz", "AQoEXAMPLE"))),
 			word(r("aws-bedrock-api-key", run(36), "bedrock-api-key-")),
 		},
 		"private-keys": {
@@ -125,7 +136,7 @@ func written() map[string][]*rule {
 			ends(fold(r("putty-private-key", putty, "private-lines:")), puttyArmour),
 			word(r(keyInBase64, pem64, "LS0tLS1CRUdJTi")),
 		},
-		"jwt":    {word(r("jwt", jwt, "eyJ", "eyA", "ewo", "ew0"))},
+		"jwt":    {long(word(r("jwt", jwt, "eyJ", "eyA", "ewo", "ew0")))},
 		"emails": {back(fold(r("email", email, atAlnum()...)), emailBack)},
 		"cards":  {word(r("card", card, twoDigits()...))},
 		"phones": {r("phone", phone, phoneStarts()...)},

@@ -22,7 +22,8 @@ const (
 )
 
 // A matcher judges the keyword at t[p:]. The secret is t[start:end]; for more, start
-// is where it may begin. final tells that nothing follows t. What it says must
+// is where it may begin; for no, an end other than 0 says that it would say no of
+// every keyword before it too. final tells that nothing follows t. What it says must
 // depend on a bounded stretch of text around p alone.
 type matcher func(t []byte, p int, final bool) (start, end int, v verdict)
 
@@ -37,6 +38,9 @@ type rule struct {
 	matcher  matcher
 	back     func(t []byte) int                                      // for a matcher: where the end of t begins that may belong to its secret
 	ends     func(t []byte, from int, final bool) (end int, ok bool) // of a matcher that says opened
+	assigned bool                                                    // the keyword is a name, and a sign must follow that gives it a value
+	slot     int                                                     // of found.until, from 1; 0 for none
+	whole    bool                                                    // what begins in its secret ends with it
 	keyID    bool                                                    // an access key id: not masked under a label that asks for one
 	encoded  bool                                                    // gives way to an edit of the decoded text, see deep.go
 
@@ -100,6 +104,9 @@ func (r *rule) at(t []byte, p int, final bool) (start, end int, v verdict) {
 	// One byte more than a match can be long: what ends a secret is then seen, and
 	// "$" matches at the end of the text alone.
 	w := t[start:]
+	if r.assigned && !assigns(w, final) {
+		return 0, 0, no
+	}
 	if len(w) > r.max {
 		w = w[:r.max+1]
 	} else if !final && r.tail().Match(whole(w)) {
@@ -111,6 +118,23 @@ func (r *rule) at(t []byte, p int, final bool) (start, end int, v verdict) {
 		return 0, 0, no
 	}
 	return r.accept(t, start, loc, final)
+}
+
+// assigns tells whether a name at w's beginning is followed by "=", ":" or the like, as
+// gitleaks' expressions for names ask, or may be. It spares the expression where a
+// name is just a word.
+func assigns(w []byte, final bool) bool {
+	for i, c := range w {
+		if i == 80 {
+			return false
+		}
+		switch {
+		case isWord(c), c == ' ', c == '.', c == '-', c == '\'', c == '"', c >= '\t' && c <= '\r':
+		default:
+			return strings.IndexByte("=>:|?,", c) >= 0
+		}
+	}
+	return !final
 }
 
 // accept judges a match of the pattern at t[at:].

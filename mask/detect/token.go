@@ -1,28 +1,39 @@
 package detect
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"hash/crc32"
 )
 
-// longestToken is how much of a token without a length of its own is looked at.
-const longestToken = 32 << 10
+// How much of a token without a length of its own is looked at.
+const (
+	longestToken = 16 << 10
+	longestJWT   = 32 << 10
+)
 
 // run takes a keyword with all characters of base64 that follow it, also escaped as
-// JSON and URLs do, if it is at least least characters long.
+// JSON and URLs do, if they are at least least and at most longestToken.
 func run(least int) matcher {
 	return func(t []byte, p int, final bool) (start, end int, v verdict) {
-		i, limit := p, p+longestToken
-		for i < len(t) && i < limit {
+		i := p
+		for i < len(t) {
+			if class64[t[i]] != 0 {
+				i++
+				continue
+			}
 			n := base64At(t[i:])
 			if n == 0 {
 				break
 			}
 			i += n
 		}
+		if i-p > longestToken {
+			return 0, i - longestToken, no
+		}
 		// An escape that is cut off needs at most five bytes more.
-		if !final && i < limit && len(t)-i < 6 && (i == len(t) || t[i] == '\\' || t[i] == '%') {
+		if !final && len(t)-i < 6 && (i == len(t) || t[i] == '\\' || t[i] == '%') {
 			return p, 0, more
 		}
 		if i-p < least {
@@ -63,24 +74,27 @@ func sign(a, b byte) bool {
 // 7.1): its header must decode to a JSON object that has "alg", which AWS's cursors,
 // also base64 of JSON, have not.
 func jwt(t []byte, p int, final bool) (start, end int, v verdict) {
-	const longestHeader = 4096
-	limit := p + longestHeader
+	const longestHeader = 8 << 10
 	i := p
-	for i < len(t) && i < limit && isURL64(t[i]) {
+	for i < len(t) && isURL64(t[i]) {
 		i++
 	}
-	if i == len(t) && i < limit && !final {
+	if i-p > longestHeader {
+		return 0, i - longestHeader, no
+	}
+	if i == len(t) && !final {
 		return p, 0, more
 	}
 	if i == len(t) || t[i] != '.' {
-		return 0, 0, no
+		return 0, i, no
 	}
 	segments, ok := header(t[p:i])
 	if !ok {
 		return 0, 0, no
 	}
 	head := i
-	for limit = p + longestToken; i < len(t) && i < limit; i++ {
+	limit := p + longestJWT
+	for ; i < len(t) && i < limit; i++ {
 		if t[i] == '.' && segments > 1 {
 			segments--
 		} else if !isURL64(t[i]) && t[i] != '=' {
@@ -98,8 +112,11 @@ func jwt(t []byte, p int, final bool) (start, end int, v verdict) {
 
 // header tells whether b is the header of a JWT, and how many segments that has.
 func header(b []byte) (segments int, ok bool) {
+	if first := decode64(nil, b[:min(len(b), 16)]); !isText(first) {
+		return 0, false
+	}
 	plain, err := base64.RawURLEncoding.DecodeString(string(b))
-	if err != nil {
+	if err != nil || !bytes.Contains(plain, []byte(`alg`)) && !bytes.Contains(plain, []byte(`\u`)) {
 		return 0, false
 	}
 	var h struct {
