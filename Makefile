@@ -47,5 +47,9 @@ catalog: ## rebuild the API catalog from the botocore that is installed; says wh
 	PYTHONDONTWRITEBYTECODE=1 python3 awsapi/catalog/build/build.py --out bin/catalog
 	$(GO) run ./awsapi/catalog/gen -data bin/catalog -out awsapi/catalog/tables
 
+detectors: ## convert gitleaks' rules anew: GITLEAKS=v8.x.y
+	$(GO) run ./mask/detect/gen -version $(GITLEAKS) -out mask/detect/rules \
+	  -module "$$($(GO) mod download -json github.com/zricethezav/gitleaks/v8@$(GITLEAKS) | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')"
+
 clean: ## remove build products
 	rm -rf bin

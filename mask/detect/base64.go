@@ -119,6 +119,7 @@ func (m *masking) run(label string, text []byte, start, end int, kinds byte, dep
 		if (first || class64[text[i-1]] == joint) && !tried[chars%4] && end-i >= leastRun {
 			tried[chars%4] = true
 			if e, ok := m.aligned(label, text, i, end, depth); ok {
+				m.again = m.again || kinds&joint != 0 // the other readings are for another pass
 				return append(edits, e)
 			}
 		}
@@ -187,10 +188,10 @@ func encode64(plain, source []byte, padded bool) []byte {
 	url, line, breaks := false, 0, ""
 	chars := 0
 	for i, c := range source {
-		switch {
-		case c == '-' || c == '_':
+		switch c {
+		case '-', '_':
 			url = true
-		case c == '\r' || c == '\n':
+		case '\r', '\n':
 			if line == 0 {
 				line = i
 			}

@@ -50,6 +50,20 @@ func BenchmarkMaskClean(b *testing.B) {
 	}
 }
 
+// JSON in which a detector's keyword stands, and strings with escapes: it is read
+// string by string.
+func BenchmarkMaskCleanJSONInStrings(b *testing.B) {
+	s := mustNew(b, DefaultSets()...)
+	text := bytes.ReplaceAll(cleanText("json", 1<<20), []byte(`"hvm"`), []byte(`"a \"twitter\" bot"`))
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, hits := s.Mask("", text, masked); hits != nil {
+			b.Fatal(hits)
+		}
+	}
+}
+
 func BenchmarkFindClean(b *testing.B) {
 	s := mustNew(b, DefaultSets()...)
 	for _, kind := range []string{"json", "log", "prose"} {
@@ -125,5 +139,24 @@ func BenchmarkNew(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		mustNew(b, DefaultSets()...)
+	}
+}
+
+// Small writes, as of an event stream.
+func BenchmarkStreamSmallWrites(b *testing.B) {
+	s := mustNew(b, DefaultSets()...)
+	text := cleanText("prose", 16<<10)
+	for _, size := range []int{1, 20} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				st := s.NewStream(masked, true)
+				for p := text; len(p) > 0; p = p[min(len(p), size):] {
+					st.Write(p[:min(len(p), size)])
+				}
+				st.Close()
+			}
+		})
 	}
 }

@@ -15,7 +15,7 @@
 // Where the rules come from:
 //
 //   - rules/gitleaks.json: gitleaks' rules (MIT, see rules/gitleaks.LICENSE), made by
-//     gen, which says which rules it leaves out and changes, and why.
+//     gen (`make detectors`), which says which rules it leaves out and changes, and why.
 //   - rules/own.json and the matchers in Go: AWS's documentation (IAM User Guide, "IAM
 //     identifiers" and "Temporary security credentials"), RFC 7468 and RFC 4880 (armour), PuTTY's
 //     "PPK file format", RFC 7515 and 7516 (JWS, JWE), GitHub's "Behind GitHub's new
@@ -26,5 +26,3 @@
 //
 // It does no I/O and has no clock.
 package detect
-
-//go:generate go run ./gen -module $GITLEAKS -version v8.30.1 -out rules

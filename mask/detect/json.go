@@ -2,6 +2,8 @@ package detect
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 
 	"github.com/tidwall/gjson"
 )
@@ -16,15 +18,7 @@ func isJSON(text []byte) bool {
 	if len(t) < 2 || t[0] != '{' && t[0] != '[' && t[0] != '"' {
 		return false
 	}
-	depth := 0
-	for _, c := range t {
-		if c == '{' || c == '[' {
-			if depth++; depth > deepest && !shallow(t) {
-				return false
-			}
-		}
-	}
-	return gjson.ValidBytes(text)
+	return shallow(t) && gjson.ValidBytes(text)
 }
 
 // shallow tells that no structure of t is deeper than deepest.
@@ -66,8 +60,10 @@ type structure struct {
 }
 
 // json finds the secrets in valid JSON text, string by string, each under its own
-// name, or under what a "Name" beside a "Value" says. Numbers that are secrets become 0.
-func (m *masking) json(label string, text []byte, depth int) (edits []edit) {
+// name, or under what a "Name" beside a "Value" says. Numbers that are secrets become
+// 0. spans are what was found in the text as it is: a secret may be known by the
+// string in front of it.
+func (m *masking) json(label string, text []byte, spans []Span, depth int) (edits []edit) {
 	stack := []structure{{label: label, outer: label}}
 	for i := 0; i < len(text); i++ {
 		top := &stack[len(stack)-1]
@@ -79,7 +75,7 @@ func (m *masking) json(label string, text []byte, depth int) (edits []edit) {
 				if top.name != "" {
 					p.label = top.name
 				}
-				edits = m.member(p, text, depth, edits)
+				edits = m.member(p, text, spans, depth, edits)
 			}
 			stack = stack[:len(stack)-1]
 		case ',':
@@ -103,7 +99,7 @@ func (m *masking) json(label string, text []byte, depth int) (edits []edit) {
 			case top.object && nameName(top.label):
 				top.name = unquote(text[p.start:p.end])
 			}
-			edits = m.member(p, text, depth, edits)
+			edits = m.member(p, text, spans, depth, edits)
 		default:
 			start := i
 			for i < len(text) && text[i] != ',' && text[i] != '}' && text[i] != ']' && text[i] > ' ' {
@@ -122,16 +118,30 @@ func (m *masking) json(label string, text []byte, depth int) (edits []edit) {
 }
 
 // member finds the secrets in one string.
-func (m *masking) member(p place, text []byte, depth int, edits []edit) []edit {
+func (m *masking) member(p place, text []byte, spans []Span, depth int, edits []edit) []edit {
 	in := text[p.start:p.end]
-	l := &m.level[depth]
+	n := len(edits)
 	if bytes.IndexByte(in, '\\') >= 0 {
+		l := &m.level[depth]
 		l.plain, l.offsets = unescape(l.plain[:0], l.offsets[:0], in)
-		return m.decoded(p.label, p.start, depth, escape, edits)
+		edits = m.decoded(p.label, p.start, depth, escape, edits)
+	} else {
+		for _, e := range m.edits(p.label, in, depth+1) {
+			e.start, e.end, e.text = e.start+p.start, e.end+p.start, escape(e.text)
+			edits = append(edits, e)
+		}
 	}
-	for _, e := range m.edits(p.label, in, depth+1) {
-		e.start, e.end, e.text = e.start+p.start, e.end+p.start, escape(e.text)
-		edits = append(edits, e)
+	if len(edits) > n {
+		return edits
+	}
+	i, _ := slices.BinarySearchFunc(spans, p.start, func(s Span, at int) int { return cmp.Compare(s.Start, at) })
+	for ; i < len(spans) && spans[i].End <= p.end; i++ {
+		s := spans[i]
+		// Access key ids go by their label. A span must not cut an escape in two.
+		if s.Rule == accessKeyID || bytes.IndexByte(text[max(p.start, s.Start-6):s.End], '\\') >= 0 {
+			continue
+		}
+		edits = append(edits, edit{s.Start, s.End, escape(m.repl(s.Rule, text[s.Start:s.End])), []string{s.Rule}, plain})
 	}
 	return edits
 }

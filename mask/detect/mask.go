@@ -35,23 +35,45 @@ type Hit struct {
 // for a secret.
 func (s *Scanner) Mask(label string, text []byte, repl func(rule string, secret []byte) []byte) (out []byte, hits []Hit) {
 	m := pool.Get().(*masking)
-	m.s, m.repl, m.budget = s, repl, work*len(text)+leastWork
-	edits := m.edits(label, text, 0)
+	m.s, m.repl = s, repl
+	out = text
+	n := map[string]int(nil)
+	for range maxPasses {
+		m.again, m.budget = false, work*len(out)+leastWork
+		edits := m.edits(label, out, 0)
+		if len(edits) == 0 {
+			break
+		}
+		out = apply(out, edits)
+		if n == nil {
+			n = map[string]int{}
+		}
+		for _, e := range edits {
+			for _, r := range e.rules {
+				n[r]++
+			}
+		}
+		if !m.again {
+			break
+		}
+	}
 	m.s, m.repl = nil, nil
 	if m.small() {
 		pool.Put(m)
 	}
-	if len(edits) == 0 {
-		return text, nil
-	}
-	return apply(text, edits), count(edits)
+	return out, sorted(n)
 }
+
+// maxPasses is how often a text is gone through at most. A replacement that touches
+// other text can make that read otherwise, as base64 from another character on.
+const maxPasses = 4
 
 // masking is one call of Mask, with buffers that are used again.
 type masking struct {
 	s      *Scanner
 	repl   func(rule string, secret []byte) []byte
 	budget int
+	again  bool // a replacement touches text that it may change the reading of
 	level  [MaxDepth + 1]struct {
 		plain   []byte
 		offsets []int32
@@ -101,10 +123,11 @@ func (m *masking) edits(label string, text []byte, depth int) []edit {
 			structured = len(edits) > 0 && isJSON(text)
 		}
 		if structured {
-			return m.json(label, text, depth)
+			return m.json(label, text, spans, depth)
 		}
 	}
 	for _, span := range spans {
+		m.again = m.again || span.Start > 0 && reads(text[span.Start-1]) || span.End < len(text) && reads(text[span.End])
 		k := plain
 		if span.Rule == keyInBase64 {
 			k = yielding
@@ -142,6 +165,9 @@ func (m *masking) resolve(text []byte, edits []edit) []edit {
 	return out
 }
 
+// reads tells the characters that are read together with those beside them.
+func reads(c byte) bool { return class64[c] != 0 || c == '%' || c == '\\' }
+
 func apply(text []byte, edits []edit) []byte {
 	n := len(text)
 	for _, e := range edits {
@@ -156,12 +182,9 @@ func apply(text []byte, edits []edit) []byte {
 	return append(out, text[at:]...)
 }
 
-func count(edits []edit) []Hit {
-	n := map[string]int{}
-	for _, e := range edits {
-		for _, r := range e.rules {
-			n[r]++
-		}
+func sorted(n map[string]int) []Hit {
+	if len(n) == 0 {
+		return nil
 	}
 	hits := make([]Hit, 0, len(n))
 	for r, c := range n {

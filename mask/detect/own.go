@@ -81,7 +81,7 @@ func load(name string, sets map[string][]*rule) error {
 		}
 		r.group, r.entropy, r.allow, r.stop = entry.Group, entry.Entropy, entry.Allow, entry.Stop
 		r.assigned = strings.Contains(entry.Regex, named) && !strings.Contains(entry.Regex, `|\b(`)
-		r.keyID = entry.ID == "aws-access-key-id"
+		r.keyID = entry.ID == accessKeyID
 		set := entry.Set
 		if set == "" {
 			set = f.Set
@@ -93,6 +93,9 @@ func load(name string, sets map[string][]*rule) error {
 
 // slots is one more than the number of rules with a slot.
 const slots = 6
+
+// accessKeyID stays under a label that asks for one.
+const accessKeyID = "aws-access-key-id"
 
 // keyInBase64 gives way to masking the decoded text, where that is done.
 const keyInBase64 = "private-key-base64"

@@ -207,6 +207,36 @@ func TestPlantedSecretsDisappear(t *testing.T) {
 	}
 }
 
+// In JSON a secret's name may stand in another member, or in front of it.
+func TestMaskJSON(t *testing.T) {
+	s := mustNew(t, append(DefaultSets(), "cards")...)
+	const secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+	for in, want := range map[string]string{
+		`{"Name":"AWS_SECRET_ACCESS_KEY","Value":"` + secret + `"}`:                 `{"Name":"AWS_SECRET_ACCESS_KEY","Value":"sallyport/masked"}`,
+		`{"value":"` + secret + `", "key":"db", "name":"SECRET_KEY"}`:               `{"value":"sallyport/masked", "key":"db", "name":"SECRET_KEY"}`,
+		`{"Value":"` + secret + `","Name":"Other"}`:                                 `{"Value":"` + secret + `","Name":"Other"}`,
+		`["AKIAIOSFODNN7EXAMPLE","` + secret + `"]`:                                 `["sallyport/masked","sallyport/masked"]`,
+		`{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","x":"` + secret + `"}`:               `{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","x":"` + secret + `"}`,
+		`{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"` + secret + `"}`: `{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"sallyport/masked"}`,
+		`{"AKIAIOSFODNN7EXAMPLE":1}`:                                                `{"sallyport/masked":1}`,
+		`{"n":4111111111111111,"m":4111111111111112}`:                               `{"n":0,"m":4111111111111112}`,
+		`{"a":"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIE","b":1}`:           `{"a":"sallyport/masked","b":1}`,
+		`"AKIAIOSFODNN7EXAMPLE"`:                                                    `"sallyport/masked"`,
+		strings.Repeat("[", 3000) + `"AKIAIOSFODNN7EXAMPLE"`:                        strings.Repeat("[", 3000) + `"sallyport/masked"`,
+	} {
+		if got, _ := s.Mask("", []byte(in), masked); string(got) != want {
+			t.Errorf("%s\ngot  %s\nwant %s", in, got, want)
+		}
+	}
+	// A replacement is written as a JSON string needs it.
+	got, _ := s.Mask("", []byte(`{"a":"AKIAIOSFODNN7EXAMPLE"}`), func(rule string, secret []byte) []byte {
+		return []byte("\"" + rule + "\n" + string(secret[:4]))
+	})
+	if want := `{"a":"\"aws-access-key-id\nAKIA"}`; string(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func checkMasked(t *testing.T, s *Scanner, name, in, out, secret string, hits []Hit) {
 	t.Helper()
 	if len(hits) == 0 {

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"regexp"
@@ -28,21 +29,22 @@ const (
 type matcher func(t []byte, p int, final bool) (start, end int, v verdict)
 
 // rule is one detector: texts that announce a secret, and either a matcher or a
-// regular expression that is tried where one of them stands.
+// regular expression that is tried where one of them stands. ends is of a matcher that
+// says opened.
 type rule struct {
 	name     string
 	keywords []string
 	fold     bool // the keywords' case does not matter
 	boundary bool // no letter, digit or underscore in front
 	lead     int  // bytes of a match before the keyword
-	matcher  matcher
-	back     func(t []byte) int                                      // for a matcher: where the end of t begins that may belong to its secret
-	ends     func(t []byte, from int, final bool) (end int, ok bool) // of a matcher that says opened
-	assigned bool                                                    // the keyword is a name, and a sign must follow that gives it a value
-	slot     int                                                     // of found.until, from 1; 0 for none
-	whole    bool                                                    // what begins in its secret ends with it
-	keyID    bool                                                    // an access key id: not masked under a label that asks for one
-	encoded  bool                                                    // gives way to an edit of the decoded text, see deep.go
+	assigned bool // the keyword is a name, and a sign must follow that gives it a value
+	keyID    bool // an access key id: not masked under a label that asks for one
+
+	matcher matcher
+	back    func(t []byte) int // where the end of t begins that may belong to its secret
+	ends    func(t []byte, from int, final bool) (end int, ok bool)
+	slot    int  // of found.until, from 1; 0 for none
+	whole   bool // what begins in its secret ends with it
 
 	*pattern
 }
@@ -178,11 +180,11 @@ func (p *pattern) accept(t []byte, at int, loc []int, final bool) (start, end in
 	return start, end, yes
 }
 
-// ours tells the replacement text, plain or encoded, from a secret: masking what is
-// masked changes nothing.
+// ours tells the replacement text, plain, in a URL, in base64 or cut, from a secret:
+// masking what is masked changes nothing.
 func ours(secret []byte) bool {
-	s := string(secret)
-	return strings.Contains(s, "sallyport") || strings.Contains(s, "c2FsbHlwb3J0L21hc2tlZ") || strings.Contains(s, "ALLYPORT")
+	return bytes.Contains(secret, []byte("sallyport/mask")) || bytes.Contains(secret, []byte("sallyport%2Fmask")) ||
+		bytes.Contains(secret, []byte("c2FsbHlwb3J0L21hc2"))
 }
 
 // entropy is Shannon's, in bits a byte.

@@ -1,9 +1,6 @@
 package detect
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // Window is how many bytes a Stream holds at most while it waits to see whether they
 // are a secret: with its copies it takes a few times as much memory, whatever the
@@ -69,12 +66,7 @@ func (st *Stream) Close() (out []byte) {
 
 // Hits are the secrets replaced so far.
 func (st *Stream) Hits() []Hit {
-	hits := make([]Hit, 0, len(st.hits))
-	for r, n := range st.hits {
-		hits = append(hits, Hit{r, n})
-	}
-	slices.SortFunc(hits, func(a, b Hit) int { return cmp.Compare(a.Rule, b.Rule) })
-	return hits
+	return sorted(st.hits)
 }
 
 func (st *Stream) look(final bool) {

@@ -169,7 +169,7 @@ func prefixes(re *syntax.Regexp) (texts []string, fold, whole bool) {
 		}
 		return texts, fold, whole
 	case syntax.OpConcat:
-		texts, whole = []string{""}, true
+		texts = []string{""}
 		for _, sub := range re.Sub {
 			t, f, w := prefixes(sub)
 			if len(t)*len(texts) > maxPrefixes || shortest(texts) >= longPrefix {
