@@ -46,19 +46,24 @@ func (m *masking) base64(label string, text []byte, depth int, edits []edit) []e
 			continue
 		}
 		start, end := i, i+1
-		for start > i-leastRun+1 && class64[text[start-1]] != 0 {
-			start--
+		kinds := class64[text[i]]
+		for ; start > i-leastRun+1; start-- {
+			c := class64[text[start-1]]
+			if c == 0 {
+				break
+			}
+			kinds |= c
 		}
-		kinds := byte(0)
-		for end < len(text) && class64[text[end]] != 0 {
-			end++
+		for ; end < len(text); end++ {
+			c := class64[text[end]]
+			if c == 0 {
+				break
+			}
+			kinds |= c
 		}
 		if end-start < leastRun {
 			i = end + leastRun
 			continue
-		}
-		for _, c := range text[start:end] {
-			kinds |= class64[c]
 		}
 		lines := end
 		for {

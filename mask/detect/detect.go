@@ -158,7 +158,7 @@ func (s *Scanner) scan(t []byte, from int, final bool, f *found) {
 func (s *Scanner) hit(t []byte, i, from int, v uint16, final bool, f *found) {
 	for _, k := range s.table.buckets[s.table.bucket[v]] {
 		p := i - k.off
-		if p < from || !k.at(t[p:]) {
+		if p < from || !at(k, t[p:]) {
 			continue
 		}
 		f.touched = true
@@ -206,16 +206,16 @@ func (s *Scanner) labelled(label string, text []byte, f *found) {
 		if !s.table.flag[v] {
 			continue
 		}
-		if line == nil {
-			line = append(append([]byte(label), between...), text[:min(len(text), window)]...)
-			if len(text) <= window {
-				line = append(line, '"')
-			}
-		}
 		for _, k := range s.table.buckets[s.table.bucket[v]] {
 			p := i - k.off
-			if p < 0 || !k.at(line[p:]) {
+			if p < 0 || !at(k, label[p:]) {
 				continue
+			}
+			if line == nil {
+				line = append(append([]byte(label), between...), text[:min(len(text), window)]...)
+				if len(text) <= window {
+					line = append(line, '"')
+				}
 			}
 			f.touched = true
 			for _, r := range k.rules {

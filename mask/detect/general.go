@@ -6,7 +6,13 @@ func (r *rule) leads(t []byte) int {
 	if r.back != nil {
 		return r.back(t)
 	}
-	from := max(0, len(t)-r.lead-len(r.keywords[0]))
+	from, least := len(t), max(0, len(t)-r.lead-32)
+	for from > least && (isURL64(t[from-1]) || t[from-1] == '.' || t[from-1] == '~' || t[from-1] == ':' || t[from-1] == '@') {
+		from--
+	}
+	if from == len(t) {
+		return from
+	}
 	if loc := r.anyTail().FindIndex(t[from:]); loc != nil {
 		return from + loc[0]
 	}
@@ -57,4 +63,3 @@ func (r *rule) mayBegin(t []byte, from int) int {
 	}
 	return len(t)
 }
-

@@ -56,7 +56,7 @@ type structure struct {
 	label  string // of the value that comes next
 	outer  string // of the structure
 	name   string // what a member like "Name" says
-	later  []place
+	later  int    // masking.later from here on belongs to it
 }
 
 // json finds the secrets in valid JSON text, string by string, each under its own
@@ -64,19 +64,23 @@ type structure struct {
 // 0. spans are what was found in the text as it is: a secret may be known by the
 // string in front of it.
 func (m *masking) json(label string, text []byte, spans []Span, depth int) (edits []edit) {
-	stack := []structure{{label: label, outer: label}}
+	var few [16]structure
+	first := len(m.later)
+	stack := append(few[:0], structure{label: label, outer: label, later: first})
+	defer func() { m.later = m.later[:first] }()
 	for i := 0; i < len(text); i++ {
 		top := &stack[len(stack)-1]
 		switch c := text[i]; c {
 		case '{', '[':
-			stack = append(stack, structure{object: c == '{', key: c == '{', label: top.label, outer: top.label})
+			stack = append(stack, structure{object: c == '{', key: c == '{', label: top.label, outer: top.label, later: len(m.later)})
 		case '}', ']':
-			for _, p := range top.later {
+			for _, p := range m.later[top.later:] {
 				if top.name != "" {
 					p.label = top.name
 				}
 				edits = m.member(p, text, spans, depth, edits)
 			}
+			m.later = m.later[:top.later]
 			stack = stack[:len(stack)-1]
 		case ',':
 			top.key, top.label = top.object, top.outer
@@ -91,13 +95,13 @@ func (m *masking) json(label string, text []byte, spans []Span, depth int) (edit
 			p.end = i
 			switch {
 			case top.key:
-				top.key, top.label = false, unquote(text[p.start:p.end])
+				top.key, top.label = false, m.name(text[p.start:p.end])
 				p.label = ""
 			case top.object && valueName(top.label):
-				top.later = append(top.later, p)
+				m.later = append(m.later, p)
 				continue
 			case top.object && nameName(top.label):
-				top.name = unquote(text[p.start:p.end])
+				top.name = m.name(text[p.start:p.end])
 			}
 			edits = m.member(p, text, spans, depth, edits)
 		default:
@@ -146,12 +150,23 @@ func (m *masking) member(p place, text []byte, spans []Span, depth int, edits []
 	return edits
 }
 
-func unquote(in []byte) string {
-	if bytes.IndexByte(in, '\\') < 0 {
-		return string(in)
+// name is the text of a JSON string; names come again and again, and are kept.
+func (m *masking) name(in []byte) string {
+	if name, ok := m.names[string(in)]; ok {
+		return name
 	}
-	plain, _ := unescape(nil, nil, in)
-	return string(plain)
+	name := string(in)
+	if bytes.IndexByte(in, '\\') >= 0 {
+		plain, _ := unescape(nil, nil, in)
+		name = string(plain)
+	}
+	if len(in) <= 64 && len(m.names) < 1000 {
+		if m.names == nil {
+			m.names = map[string]string{}
+		}
+		m.names[string(in)] = name
+	}
+	return name
 }
 
 func nameName(label string) bool {

@@ -58,6 +58,7 @@ func (s *Scanner) Mask(label string, text []byte, repl func(rule string, secret 
 		}
 	}
 	m.s, m.repl = nil, nil
+	clear(m.names)
 	if m.small() {
 		pool.Put(m)
 	}
@@ -73,7 +74,9 @@ type masking struct {
 	s      *Scanner
 	repl   func(rule string, secret []byte) []byte
 	budget int
-	again  bool // a replacement touches text that it may change the reading of
+	again  bool              // a replacement touches text that it may change the reading of
+	later  []place           // strings whose label stands further on
+	names  map[string]string // by how they are written
 	level  [MaxDepth + 1]struct {
 		plain   []byte
 		offsets []int32

@@ -66,7 +66,7 @@ func load(name string, sets map[string][]*rule) error {
 			return fmt.Errorf("%s: rule %s: %w", name, entry.ID, err)
 		}
 		if entry.Keyword != "" {
-			r.keywords, r.lead, r.fold = []string{entry.Keyword}, entry.Lead, false
+			r.keywords, r.lead, r.fold = strings.Split(entry.Keyword, " "), entry.Lead, false
 		}
 		if len(r.keywords) == 0 {
 			return fmt.Errorf("%s: rule %s: its matches begin with no certain text", name, entry.ID)

@@ -275,7 +275,7 @@ func lower(c byte) byte {
 }
 
 // hasPrefixFold tells whether b begins with s, which is in lower case.
-func hasPrefixFold(b []byte, s string) bool {
+func hasPrefixFold[T string | []byte](b T, s string) bool {
 	if len(b) < len(s) {
 		return false
 	}

@@ -138,7 +138,7 @@ func prefixes(re *syntax.Regexp) (texts []string, fold, whole bool) {
 	case syntax.OpCharClass:
 		for i := 0; i+1 < len(re.Rune); i += 2 {
 			for r := re.Rune[i]; r <= re.Rune[i+1]; r++ {
-				if r >= utf8.RuneSelf || len(texts) == 4 {
+				if r >= utf8.RuneSelf || len(texts) == 8 {
 					return []string{""}, false, false
 				}
 				texts = append(texts, string(r))

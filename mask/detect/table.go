@@ -123,7 +123,7 @@ func cases(c byte) []byte {
 }
 
 // at tells whether k stands at b's beginning.
-func (k *keyword) at(b []byte) bool {
+func at[T string | []byte](k *keyword, b T) bool {
 	if k.fold {
 		return hasPrefixFold(b, k.text)
 	}

@@ -19,8 +19,8 @@ var leaveOut = map[string]string{
 	"github-app-token": "ours", "github-oauth": "ours", "github-pat": "ours", "github-refresh-token": "ours",
 }
 
-// Rules whose secret does not begin with a literal text: the keyword and how many
-// bytes of the secret stand before it.
+// Rules whose secret does not begin with a literal text: the keyword, or keywords with
+// a space between them, and how many bytes of the match stand before it.
 var override = map[string]rule{
 	"azure-ad-client-secret": {Regex: `\b([a-zA-Z0-9_~.]{3}\dQ~[a-zA-Z0-9_~.-]{31,34})(?:[^\w~.-]|$)`, Keyword: "Q~", Lead: 4},
 	"maxmind-license-key":    {Regex: `\b([A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)(?:[^\w+/=-]|$)`, Keyword: "_mmk", Lead: 36},
@@ -28,9 +28,12 @@ var override = map[string]rule{
 	"microsoft-teams-webhook": {
 		Regex: `\.webhook\.office\.com/webhookb2/([a-z0-9]{8}-(?:[a-z0-9]{4}-){3}[a-z0-9]{12}@[a-z0-9]{8}-(?:[a-z0-9]{4}-){3}[a-z0-9]{12}/IncomingWebhook/[a-z0-9]{32}/[a-z0-9]{8}-(?:[a-z0-9]{4}-){3}[a-z0-9]{12})`,
 	},
-	"sidekiq-sensitive-url": {Regex: `(?i)https?://([a-f0-9]{8}:[a-f0-9]{8})@(?:gems|enterprise)\.contribsys\.com`},
-	"slack-webhook-url":     {Regex: `hooks\.slack\.com/(?:services|workflows|triggers)/([A-Za-z0-9+/]{43,56})`},
-	"freemius-secret-key":   {Regex: `(?i)["']secret_key["']\s{0,8}=>\s{0,8}["'](sk_\S{29})["']`},
+	"sidekiq-sensitive-url": {
+		Regex:   `\b([a-f0-9]{8}:[a-f0-9]{8})@(?:gems|enterprise)\.contribsys\.com`,
+		Keyword: "@gems.contribsys.com @enterprise.contribsys.com", Lead: 17,
+	},
+	"slack-webhook-url":   {Regex: `hooks\.slack\.com/(?:services|workflows|triggers)/([A-Za-z0-9+/]{43,56})`},
+	"freemius-secret-key": {Regex: `(?i)["']secret_key["']\s{0,8}=>\s{0,8}["'](sk_\S{29})["']`},
 	"openai-api-key": {
 		Regex: `\b(sk-(?:proj|svcacct|admin)-(?:[A-Za-z0-9_-]{74}|[A-Za-z0-9_-]{58})T3BlbkFJ(?:[A-Za-z0-9_-]{74}|[A-Za-z0-9_-]{58})|sk-[a-zA-Z0-9]{20}T3BlbkFJ[a-zA-Z0-9]{20})(?:[^\w+/=-]|$)`,
 	},
