@@ -50,9 +50,10 @@ type Digest struct {
 
 // Finding is one place that masking changed.
 type Finding struct {
-	Path   string `json:"path"`           // where: SecretString, Item.ssn.S
-	Source string `json:"source"`         // why: sensitive, secret, rule
-	Rule   string `json:"rule,omitempty"` // the policy rule, for source rule
+	Path   string `json:"path"`            // where: SecretString, Item.ssn.S
+	Source string `json:"source"`          // why: aws, rule, detector, text
+	Rule   string `json:"rule,omitempty"`  // the policy rule or the detector
+	Count  int    `json:"count,omitempty"` // how many values
 }
 
 // SessionOpened is the data of session.opened.
@@ -105,6 +106,7 @@ type Decision struct {
 	Risk          *Risk    `json:"risk,omitempty"`
 	PolicyVersion string   `json:"policyVersion,omitempty"` // digest of the policy text
 	Mask          []string `json:"mask,omitempty"`          // paths to mask
+	MaskAs        string   `json:"maskAs,omitempty"`        // how they and the rest are replaced; "" is redact
 	Unmask        []string `json:"unmask,omitempty"`
 	ErrorCode     string   `json:"errorCode,omitempty"` // what the agent gets, when it was denied
 	ErrorMessage  string   `json:"errorMessage,omitempty"`

@@ -206,7 +206,7 @@ func cleanedResponse(d *Response) Data {
 	c.FindingsOmitted += len(d.Findings) - n
 	c.Findings = make([]Finding, n)
 	for i, f := range d.Findings[:n] {
-		c.Findings[i] = Finding{Path: clean(f.Path), Source: clean(f.Source), Rule: clean(f.Rule)}
+		c.Findings[i] = Finding{Path: clean(f.Path), Source: clean(f.Source), Rule: clean(f.Rule), Count: f.Count}
 	}
 	return &c
 }

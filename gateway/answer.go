@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/mask"
 	"github.com/sallyport/sallyport/refusal"
 )
@@ -40,9 +39,6 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 	if err != nil {
 		return err
 	}
-	for _, f := range res.Findings {
-		h.Metrics.masked.Add(float64(f.Count))
-	}
 	if res.Stream != nil {
 		h.answerStream(ctx, x, p, resp.StatusCode, res)
 		return nil
@@ -58,27 +54,21 @@ func (h *handler) masked(ctx context.Context, x *exchange, p *permit, resp *http
 		header.Del(name)
 	}
 	// AWS's error texts echo what was signed: they are always read and scrubbed.
-	if !p.plan.Needed() && resp.StatusCode < 300 {
-		return mask.Result{Header: header, Stream: resp.Body}, nil
+	body := io.Reader(resp.Body)
+	if p.plan.NeedsBody() || resp.StatusCode >= 300 {
+		body = &reserving{ctx: ctx, r: resp.Body, h: h, x: x}
 	}
-	if n := resp.ContentLength; n != 0 && x.r.Method != http.MethodHead {
-		if n < 0 {
-			n = awsapi.MaxBody
-		}
-		if _, err := h.memory.take(ctx, x, min(n, maxShare)); err != nil {
-			return mask.Result{}, refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")
-		}
-	}
-	return p.plan.Apply(resp.StatusCode, header, resp.Body)
+	return p.plan.Apply(resp.StatusCode, header, body)
 }
 
 // answerWhole records an answer that was read whole before its first byte goes out.
 func (h *handler) answerWhole(ctx context.Context, x *exchange, p *permit, status int, res mask.Result) error {
+	h.countMasked(res)
 	sum := sha256.Sum256(res.Body)
 	if x.r.Method == http.MethodHead { // there is no body, and Content-Length tells of the GET's
 		res.Header.Del("Content-Length")
 	}
-	out := outcome{status: status, header: res.Header, size: int64(len(res.Body)), sha256: hex.EncodeToString(sum[:]), findings: res.Findings}
+	out := outcome{status: status, header: res.Header, size: int64(len(res.Body)), sha256: hex.EncodeToString(sum[:]), findings: res.Findings()}
 	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
 		return h.notDurableAnswer(err)
 	}
@@ -111,8 +101,9 @@ func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, stat
 		}
 		h.cut(x, err.Error())
 	}
+	h.countMasked(res)
 	sum, size := src.sum()
-	out := outcome{status: status, header: res.Header, size: size, sha256: sum, findings: res.Findings}
+	out := outcome{status: status, header: res.Header, size: size, sha256: sum, findings: res.Findings()}
 	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
 		h.cut(x, refusal.Of(h.notDurableAnswer(err)).Message)
 	}
@@ -157,6 +148,38 @@ func (h *handler) notDurableAnswer(err error) error {
 	h.Metrics.unrecorded.Inc()
 	return refusal.Wrap(refusal.Unavailable, err, "AWS acted on the request, but its answer could not be recorded and is withheld")
 }
+
+func (h *handler) countMasked(res mask.Result) {
+	for _, f := range res.Findings() {
+		h.Metrics.masked.Add(float64(f.Count))
+	}
+}
+
+// reserving reads an answer that is held in memory, and reserves that memory before
+// it reads: how much comes is not known where AWS sends chunks.
+type reserving struct {
+	ctx       context.Context
+	r         io.Reader
+	h         *handler
+	x         *exchange
+	read, got int64
+}
+
+func (r *reserving) Read(p []byte) (int, error) {
+	if r.read == r.got {
+		more := min(max(r.got, minReserve), maxShare)
+		if _, err := r.h.memory.take(r.ctx, r.x, more); err != nil {
+			return 0, refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")
+		}
+		r.got += more
+	}
+	n, err := r.r.Read(p[:min(int64(len(p)), r.got-r.read)])
+	r.read += int64(n)
+	return n, err
+}
+
+// minReserve is what an answer reserves at first, in bytes; it doubles from there.
+const minReserve = 64 << 10
 
 // outcome is what an exchange came to, for the response event.
 type outcome struct {

@@ -104,7 +104,7 @@ func (h *handler) requestEvent(x *exchange) event.Event {
 func (h *handler) decisionEvent(x *exchange, e *refusal.Error) event.Event {
 	d := &event.Decision{
 		Common: h.common(x), Operation: operation(x), Effect: x.decision.Effect.String(),
-		Rules: x.decision.Rules, Risk: &event.Risk{Score: x.decision.Risk.Score, Reasons: x.decision.Risk.Reasons}, PolicyVersion: x.decision.Version, Mask: x.decision.Mask, Unmask: x.decision.Unmask,
+		Rules: x.decision.Rules, Risk: &event.Risk{Score: x.decision.Risk.Score, Reasons: x.decision.Risk.Reasons}, PolicyVersion: x.decision.Version, Mask: pathNames(x.decision.Mask), MaskAs: string(x.decision.MaskAs), Unmask: x.decision.Unmask,
 	}
 	if e != nil {
 		d.Effect = policy.Deny.String()
@@ -167,13 +167,21 @@ func (g *Gateway) outsideEvent(who *caller, userAgent string, status int, e *ref
 func findings(in []mask.Finding, d *policy.Decision) []event.Finding {
 	out := make([]event.Finding, 0, len(in))
 	for _, f := range in {
-		e := event.Finding{Path: f.Path, Source: f.Source}
+		e := event.Finding{Path: f.Path, Source: f.Source, Rule: f.Detector, Count: f.Count}
 		if f.Source == "rule" && len(d.Rules) == 1 {
 			e.Rule = d.Rules[0]
 		}
 		out = append(out, e)
 	}
 	return slices.Clip(out)
+}
+
+func pathNames(paths []mask.Path) []string {
+	out := make([]string, len(paths))
+	for i, p := range paths {
+		out[i] = p.String()
+	}
+	return out
 }
 
 // sessionName is the last part of an assumed role's ARN, by which CloudTrail names

@@ -41,7 +41,7 @@ func (h *handler) permit(x *exchange) (*permit, error) {
 		}
 		return nil, refusal.New(refusal.Denied, "%s", reason)
 	}
-	plan, err := h.Masker.PlanCall(x.call, x.decision.Mask, x.decision.Unmask)
+	plan, err := h.Masker.PlanCall(x.call, x.decision.Mask, x.decision.MaskAs, x.decision.Unmask)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 		return nil, h.notDurable(err)
 	}
 
-	canonical := owned(p.call, x.target).Without(p.plan.DropForMask()...)
+	canonical := owned(p.call, x.target).Without(p.plan.DropForMask(p.call.Canonical().Method())...)
 	var body io.Reader // nil: the judged body
 	if canonical.Streams() {
 		from := io.Reader(x.r.Body)

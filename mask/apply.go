@@ -21,44 +21,57 @@ import (
 type Result struct {
 	Header http.Header // a copy, repaired to fit the body
 	Body   []byte      // the body, where Stream is nil
-	// Stream is set instead of Body where nothing in the body is masked: it is
-	// the reader that Apply got, unread.
-	Stream   io.Reader
-	Findings []Finding
+	// Stream is set instead of Body where the body need not be read whole. A read
+	// that fails with a *refusal.Error of reason Masking found what cannot be
+	// masked: the answer must then be cut off.
+	Stream io.Reader
+	found  *findings
+}
+
+// Findings say what was masked. Of a Stream they are complete once it is read.
+func (r Result) Findings() []Finding {
+	if r.found == nil {
+		return nil
+	}
+	return r.found.list()
 }
 
 // Apply masks an answer: status, headers and body as AWS sent them. The error is
 // a *refusal.Error of reason Masking, and then nothing of the answer may be
 // passed on. header is not changed.
 func (p *Plan) Apply(status int, header http.Header, body io.Reader) (Result, error) {
-	if p.root == nil {
-		return Result{}, refuse(errors.New("no plan"))
+	if p.root == nil || p.masker == nil {
+		return Result{}, refuse(errors.New("there is no plan for it"))
 	}
-	f := &findings{}
+	w := &walk{found: &findings{}, swap: p.masker.swap, style: p.style, scan: p.masker.scan}
 	h := header.Clone()
 	if h == nil {
 		h = http.Header{}
 	}
-	p.maskHeaders(h, f)
 	failed := status >= 300
+	p.maskHeaders(h, w)
 	if failed {
-		scrubHeaders(h, f)
+		scrubHeaders(h, w.found)
 	}
-	if !p.body && !failed {
-		return Result{Header: h, Stream: body, Findings: f.list()}, nil
+	if !failed && !p.NeedsBody() {
+		stream, err := p.stream(w, h, body)
+		if err != nil {
+			return Result{}, refuse(err)
+		}
+		return Result{Header: h, Stream: stream, found: w.found}, nil
 	}
-	wire, err := readAll(body, p.maxBody)
+	wire, err := readAll(body, p.masker.maxBody)
 	if err != nil {
 		return Result{}, refuse(err)
 	}
 	if len(wire) == 0 {
-		return Result{Header: h, Body: nil, Findings: f.list()}, nil
+		return Result{Header: h, found: w.found}, nil
 	}
-	plain, decoded, err := decodeBody(h, wire, p.maxBody)
+	plain, decoded, err := decodeBody(h, wire, p.masker.maxBody)
 	if err != nil {
 		return Result{}, refuse(err)
 	}
-	out, err := p.maskBody(plain, failed, f)
+	out, err := p.maskBody(w, plain, failed)
 	if err != nil {
 		return Result{}, refuse(err)
 	}
@@ -66,72 +79,143 @@ func (p *Plan) Apply(status int, header http.Header, body io.Reader) (Result, er
 		var n int
 		out, n = ScrubError(out)
 		for range n {
-			f.add("error text", SourceText)
+			w.found.add("error text", SourceText, "")
 		}
 	}
-	edited := !bytes.Equal(out, plain)
-	repair(h, out, edited, decoded)
-	return Result{Header: h, Body: out, Findings: f.list()}, nil
+	repair(h, out, !bytes.Equal(out, plain), decoded)
+	return Result{Header: h, Body: out, found: w.found}, nil
 }
 
-func (p *Plan) maskBody(plain []byte, failed bool, f *findings) ([]byte, error) {
-	if !p.body {
+// stream is the body of an answer that is not read whole.
+func (p *Plan) stream(w *walk, h http.Header, body io.Reader) (io.Reader, error) {
+	return body, nil
+}
+
+// maskBody masks a body that was read whole and decoded.
+func (p *Plan) maskBody(w *walk, plain []byte, failed bool) ([]byte, error) {
+	if p.raw && !failed {
+		w.found.add("*", SourceAWS, "")
+		word := w.swap.word(plain, p.style)
+		if isJSON(p.protocol) && json.Valid(plain) {
+			return []byte(`"` + word + `"`), nil
+		}
+		return []byte(word), nil
+	}
+	if !p.secret() && w.scan == nil {
 		return plain, nil
 	}
-	if p.raw && !failed {
-		f.add("*", SourceAWS)
-		if isJSON(p.protocol) && json.Valid(plain) {
-			return []byte(`"` + Token + `"`), nil
-		}
-		return []byte(Token), nil
-	}
-	nodes := []*node{p.root}
-	if isXML(p.protocol) {
-		nodes[0] = p.xmlRoot
-	}
-	if failed && nodes[0].marked {
-		// The mark is on the operation's output, and an error is not that.
-		nodes = nil
-	}
-	rules := make([]at, 0, len(p.rules))
-	for _, r := range p.rules {
-		rules = append(rules, at{rule: r})
-	}
-	var edits []edit
 	var err error
-	if isJSON(p.protocol) {
-		edits, err = maskJSON(plain, nodes, rules, f, 0)
-	} else {
-		edits, err = maskXML(plain, nodes, rules, f, p.protocol == "query")
+	for _, read := range p.readers(plain, failed) {
+		var edits []edit
+		var e error
+		if edits, e = read(w, plain, failed); e == nil {
+			return apply(plain, edits), nil
+		}
+		if err == nil {
+			err = e
+		}
 	}
-	if err != nil {
+	if p.secret() || !failed && !p.free() {
 		return nil, err
 	}
-	return apply(plain, edits), nil
+	out, _ := w.detect(label{}, plain)
+	return out, nil
 }
 
-func (p *Plan) maskHeaders(h http.Header, f *findings) {
-	for k, vs := range h {
-		name := strings.ToLower(k)
-		label, hit := p.headers[name]
-		for prefix, l := range p.prefixes {
-			if !hit && strings.HasPrefix(name, prefix) {
-				label, hit = l, true
+// free reports that an answer of the protocol need not be a document: a REST
+// operation's payload may be any text, and the catalog does not say whose is.
+func (p *Plan) free() bool { return strings.HasPrefix(p.protocol, "rest-") }
+
+// reader collects the edits of a document in one format.
+type reader func(w *walk, src []byte, failed bool) ([]edit, error)
+
+// readers are the formats that the body may have, by the operation's protocol and
+// never by the answer's Content-Type. An error may come from a stage before the
+// service, in another one. In REST-XML a payload may be JSON text (S3's bucket
+// policies).
+func (p *Plan) readers(plain []byte, failed bool) []reader {
+	text := bytes.TrimLeft(plain, " \t\r\n")
+	braced := len(text) > 0 && (text[0] == '{' || text[0] == '[')
+	var first reader
+	switch {
+	case p.object:
+		return []reader{p.readJSON, p.readJSONLines}
+	case isXML(p.protocol) && !(p.protocol == "rest-xml" && braced):
+		first = p.readXML
+	default:
+		first = p.readJSON
+	}
+	if failed {
+		return []reader{first, p.readJSON, p.readXML}
+	}
+	return []reader{first}
+}
+
+func (p *Plan) readJSON(w *walk, src []byte, failed bool) ([]edit, error) {
+	return w.json(src, roots(p.root, failed), p.rules, 0)
+}
+
+func (p *Plan) readXML(w *walk, src []byte, failed bool) ([]edit, error) {
+	return w.xml(src, roots(p.xmlRoot, failed), p.rules, p.protocol == "query")
+}
+
+// readJSONLines reads one JSON document a line, as logs and exports have it.
+func (p *Plan) readJSONLines(w *walk, src []byte, _ bool) ([]edit, error) {
+	var out []edit
+	at := 0
+	for line := range bytes.Lines(src) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			edits, err := w.json(line, roots(p.root, false), p.rules, 0)
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range edits {
+				out = append(out, edit{at + e.start, at + e.end, e.text})
 			}
 		}
-		if !hit {
-			continue
+		at += len(line)
+	}
+	return out, nil
+}
+
+// roots is where the catalog's paths begin. A mark on the whole output is not one
+// on an error.
+func roots(n *node, failed bool) []*node {
+	if failed && n.marked {
+		return nil
+	}
+	return []*node{n}
+}
+
+func (p *Plan) maskHeaders(h http.Header, w *walk) {
+	for k, vs := range h {
+		name := strings.ToLower(k)
+		path, hit := p.headers[name]
+		for prefix, l := range p.prefixes {
+			if !hit && strings.HasPrefix(name, prefix) {
+				path, hit = l, true
+			}
 		}
 		for i, v := range vs {
-			if v != "" {
-				vs[i] = scalarFor(v, "")
-				f.add(label, SourceAWS)
+			switch out, changed := w.detect(newLabel(k), []byte(v)); {
+			case v == "":
+			case hit:
+				vs[i] = w.swap.scalar([]byte(v), "", p.style)
+				w.found.add(path, SourceAWS, "")
+			case changed:
+				vs[i] = string(out)
 			}
 		}
 	}
 }
 
+// refuse makes err the reason why an answer is withheld. A refusal by what gives
+// the body (no memory is left) stays what it is.
 func refuse(err error) *refusal.Error {
+	var already *refusal.Error
+	if errors.As(err, &already) {
+		return already
+	}
 	return refusal.Wrap(refusal.Masking, err, "AWS's answer could not be masked (%s), so it was withheld; the call itself was made", err)
 }
 
@@ -142,6 +226,10 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 		return nil, nil
 	}
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	var busy *refusal.Error
+	if errors.As(err, &busy) {
+		return nil, busy
+	}
 	if err != nil {
 		return nil, errors.New("it broke off")
 	}

@@ -28,7 +28,7 @@ func BenchmarkApply(b *testing.B) {
 		body string
 	}{
 		"json-1KB":      {Input{Protocol: "json", Members: []Member{body("SecretString", "string")}}, small},
-		"json-1KB-rule": {Input{Protocol: "json", Paths: []string{"SecretString.password"}}, small},
+		"json-1KB-rule": {Input{Protocol: "json", Paths: paths("SecretString.password")}, small},
 		"json-200KB":    {Input{Protocol: "json", Members: []Member{list}}, js.String()},
 		"xml-200KB":     {Input{Protocol: "query", Members: []Member{list}}, xs.String()},
 	} {

@@ -2,11 +2,12 @@ package mask
 
 import "github.com/sallyport/sallyport/awsapi"
 
-// PlanCall is Plan for an identified call: paths and unmask are the decision's.
-func (m *Masker) PlanCall(call *awsapi.Call, paths, unmask []string) (*Plan, error) {
+// PlanCall is Plan for an identified call: the rest is the decision's.
+func (m *Masker) PlanCall(call *awsapi.Call, paths []Path, style Style, unmask []string) (*Plan, error) {
 	in := Input{
 		Protocol:          string(call.Protocol),
 		Paths:             paths,
+		Style:             style,
 		Unmask:            unmask,
 		StreamingOutput:   call.StreamingOutput,
 		EventStreamOutput: call.EventStreamOutput,

@@ -18,7 +18,7 @@ var fuzzInput = Input{
 	Protocol:  "json",
 	Members:   []Member{body("S", "string"), body("L.*.V", "string"), body("C", "structure"), body("M.*", "map-key"), body("R.*.V", "blob")},
 	Recursive: []string{"R.*.R"},
-	Paths:     []string{"T.p", "*.deep.#.x", `Q.#(a=="b").c`},
+	Paths:     paths("T.p", "*.deep.#.x", `Q.#(a=="b").c`),
 }
 
 // secrets lists what the SDK would find at the masked paths.
@@ -103,7 +103,7 @@ func FuzzJSON(f *testing.F) {
 				t.Fatalf("%q became %q", in, r.Body)
 			}
 		}
-		if len(r.Findings) == 0 && !reflect.DeepEqual(before, after) {
+		if len(r.Findings()) == 0 && !reflect.DeepEqual(before, after) {
 			t.Fatalf("changed without a finding: %q, %q", in, r.Body)
 		}
 	})
@@ -178,7 +178,7 @@ func FuzzPath(f *testing.F) {
 			return
 		}
 		for _, protocol := range []string{"json", "query"} {
-			p := mustPlan(t, Options{}, Input{Protocol: protocol, Paths: []string{path}})
+			p := mustPlan(t, Options{}, Input{Protocol: protocol, Paths: paths(path)})
 			in := doc
 			if protocol == "query" {
 				in = []byte(`<R><a><b>K</b></a><P><member><c>K</c></member></P></R>`)

@@ -1,300 +1,359 @@
 package mask
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"unicode/utf8"
 )
 
-var (
-	errNotJSON = errors.New("the answer is not one JSON document in UTF-8")
-	errDeep    = errors.New("the answer is nested too deeply")
-)
+var errNotJSON = errors.New("it is not one JSON document in UTF-8")
 
-const (
-	maxDepth  = 1000 // of one document
-	maxNested = 8    // of JSON text inside strings inside JSON text
-)
-
-// edit replaces src[start:end].
-type edit struct {
-	start, end int
-	text       []byte
-}
-
-// apply makes the edits, which are in order and do not overlap.
-func apply(src []byte, edits []edit) []byte {
-	if len(edits) == 0 {
-		return src
-	}
-	out := make([]byte, 0, len(src)+64*len(edits))
-	last := 0
-	for _, e := range edits {
-		out = append(append(out, src[last:e.start]...), e.text...)
-		last = e.end
-	}
-	return append(out, src[last:]...)
-}
-
-// jsonWalk walks one valid JSON document and collects edits. It trusts that the
-// text is valid and checks only depth.
+// jsonWalk reads one JSON document (RFC 8259, as strictly as encoding/json) in one
+// pass and collects edits.
 type jsonWalk struct {
+	*walk
 	src    []byte
 	edits  []edit
-	found  *findings
 	nested int
-	deep   bool
+	err    error
+	names  map[string]string // object keys that were seen, and found clean
 }
 
-// maskJSON returns the edits of one document.
-func maskJSON(src []byte, nodes []*node, rules []at, f *findings, nested int) ([]edit, error) {
-	if !utf8.Valid(src) || !json.Valid(src) {
+// spot is where a value stands, as far as masking needs to know it.
+type spot struct {
+	nodes []*node
+	rules []at
+	all   *mark // everything here is masked
+	mute  bool  // dropped anyway: only read
+	label
+	number bool // a DynamoDB number, which is text
+}
+
+// json returns the edits of one document.
+func (w *walk) json(src []byte, nodes []*node, rules []at, nested int) ([]edit, error) {
+	if !utf8.Valid(src) {
 		return nil, errNotJSON
 	}
-	w := &jsonWalk{src: src, found: f, nested: nested}
-	w.value(w.space(0), nodes, rules, "", 0)
-	if w.deep {
-		return nil, errDeep
+	j := &jsonWalk{walk: w, src: src, nested: nested}
+	i := j.value(j.space(0), spot{nodes: nodes, rules: rules}, 0)
+	if j.err == nil && j.space(i) != len(src) {
+		j.err = errNotJSON
 	}
-	return w.edits, nil
+	if j.err != nil {
+		return nil, j.err
+	}
+	return j.edits, nil
 }
 
-// value handles the value at i and returns its end. key is the object key it
-// stands under.
-func (w *jsonWalk) value(i int, nodes []*node, rules []at, key string, depth int) int {
-	if len(nodes) == 0 && len(rules) == 0 || w.deep {
-		return w.skip(i)
+// at is the byte at i, and 0 (which no document has outside strings) behind the end.
+func (w *jsonWalk) at(i int) byte {
+	if i < len(w.src) {
+		return w.src[i]
 	}
+	return 0
+}
+
+// fail ends the walk: every loop asks whether what it called got on.
+func (w *jsonWalk) fail(err error) int {
+	if w.err == nil {
+		w.err = err
+	}
+	return len(w.src)
+}
+
+// value handles the value at i and returns its end.
+func (w *jsonWalk) value(i int, s spot, depth int) int {
 	if depth > maxDepth {
-		w.deep = true
-		return w.skip(i)
+		return w.fail(errDeep)
 	}
-	if n := marks(nodes); n != nil {
-		w.found.add(n.label, SourceAWS)
-		return w.all(i, n.typ, key, depth)
-	}
-	for _, r := range rules {
-		if r.done() {
-			w.found.add(r.rule.path, SourceRule)
-			return w.all(i, "", key, depth)
+	if s.all == nil && !s.mute && (len(s.nodes) > 0 || len(s.rules) > 0) {
+		if m, ok := w.marked(s.nodes, s.rules, at.done); ok {
+			s.all = &m
 		}
 	}
-	switch w.src[i] {
-	case '{':
-		return w.object(i, nodes, rules, depth)
-	case '[':
-		return w.array(i, nodes, rules, key, depth)
-	case '"':
-		return w.text(i, rules)
+	switch c := w.at(i); {
+	case c == '{':
+		return w.object(i, s, depth)
+	case c == '[':
+		return w.array(i, s, depth)
+	case c == '"':
+		end := w.str(i)
+		if w.err == nil && !s.mute {
+			w.text(i, end, s)
+		}
+		return end
+	case c == 't':
+		return w.literal(i, "true", s)
+	case c == 'f':
+		return w.literal(i, "false", s)
+	case c == 'n':
+		return w.literal(i, "null", s)
+	case c == '-' || c >= '0' && c <= '9':
+		end := w.number(i)
+		if s.all != nil && !s.mute {
+			w.replace(i, end, []byte(w.swap.number(w.src[i:end], s.all.style)))
+		}
+		return end
 	}
-	return w.skip(i)
+	return w.fail(errNotJSON)
 }
 
-func (w *jsonWalk) object(i int, nodes []*node, rules []at, depth int) int {
-	var nn []*node
-	var rr []at
+func (w *jsonWalk) object(i int, s spot, depth int) int {
 	var keys *node
-	for _, n := range nodes {
-		if n.keys {
+	for _, n := range s.nodes {
+		if n.keys && s.all == nil {
 			keys = n
 		}
 	}
-	ordinal := 0
-	for i = w.space(i + 1); w.src[i] != '}'; ordinal++ {
-		end := w.stringEnd(i)
-		key := unquote(w.src[i:end])
-		if keys != nil {
-			w.found.add(keys.label, SourceAWS)
-			w.key(i, end, ordinal)
+	kept, first := i+1, len(w.edits) // end of the last member that stays, edits before it
+	named := ""                      // the text of a name member, for the value beside it
+	if i = w.space(i + 1); w.at(i) == '}' {
+		return i + 1
+	}
+	for ordinal := 0; ; ordinal++ {
+		start, end := i, w.str(i)
+		if w.err != nil {
+			return end
 		}
-		nn, rr = nn[:0], rr[:0]
-		for _, n := range nodes {
-			nn = n.next(key, nn)
+		key := w.src[start+1 : end-1]
+		if escaped(key) {
+			key, _ = decode(key)
 		}
-		for _, r := range rules {
-			if a, ok := r.key(key); ok {
-				rr = append(rr, a)
+		here := w.below(s, key)
+		if named != "" && valueName(key) {
+			here.context = named
+		}
+		if !s.mute {
+			w.key(start, end, key, ordinal, s, keys)
+		}
+		i = w.space(end)
+		if w.at(i) != ':' {
+			return w.fail(errNotJSON)
+		}
+		i = w.space(i + 1)
+		dropped := w.drops(&here)
+		if w.scan != nil && named == "" && nameName(key) && w.at(i) == '"' {
+			if to := w.str(i); w.err == nil {
+				named = string(unquote(w.src[i:to]))
 			}
 		}
-		i = w.space(w.space(end) + 1)
-		i = w.space(w.value(i, append([]*node(nil), nn...), append([]at(nil), rr...), key, depth+1))
-		if w.src[i] == ',' {
+		end = w.value(i, here, depth+1)
+		if w.err != nil {
+			return end
+		}
+		i = w.space(end)
+		c := w.at(i)
+		switch {
+		case dropped && c == ',':
+			w.edits = append(w.edits, edit{start, w.space(i + 1), nil})
+		case dropped:
+			// Nothing follows: the comma before goes too, and whatever was dropped since.
+			w.edits = append(w.edits[:first], edit{kept, end, nil})
+		default:
+			kept, first = end, len(w.edits)
+		}
+		switch c {
+		case ',':
 			i = w.space(i + 1)
+		case '}':
+			return i + 1
+		default:
+			return w.fail(errNotJSON)
 		}
 	}
-	return i + 1
 }
 
-func (w *jsonWalk) array(i int, nodes []*node, rules []at, key string, depth int) int {
-	var nn []*node
-	for _, n := range nodes {
-		nn = n.next("*", nn)
+// below is the spot of the member key.
+func (w *jsonWalk) below(s spot, key []byte) spot {
+	here := spot{all: s.all, mute: s.mute, number: string(key) == "N" || string(key) == "NS"}
+	if w.scan != nil {
+		here.label = newLabel(w.name(key))
+		if dynamoType(here.name) && s.name != "" {
+			here.label = s.label
+		}
 	}
-	i = w.space(i + 1)
-	for ordinal := 0; w.src[i] != ']'; ordinal++ {
-		var rr []at
-		if len(rules) > 0 {
-			raw := w.src[i:w.skip(i)]
-			for _, r := range rules {
-				if a, ok := r.element(ordinal, raw); ok {
-					rr = append(rr, a)
+	if s.all != nil {
+		here.all = s.all.inner()
+		return here
+	}
+	for _, n := range s.nodes {
+		here.nodes = n.next(key, here.nodes)
+	}
+	for _, r := range s.rules {
+		if a, ok := r.key(string(key)); ok {
+			here.rules = append(here.rules, a)
+		}
+	}
+	return here
+}
+
+// drops reports that the value at s is taken out, and makes it one that is only read.
+func (w *jsonWalk) drops(s *spot) bool {
+	if s.mute || s.all != nil || len(s.nodes) == 0 && len(s.rules) == 0 {
+		return false
+	}
+	drop := w.style == Drop && marks(s.nodes) != nil
+	for _, r := range s.rules {
+		drop = drop || r.done() && r.rule.style == Drop
+	}
+	if drop {
+		_, s.mute = w.marked(s.nodes, s.rules, at.done)
+	}
+	return drop
+}
+
+func (w *jsonWalk) array(i int, s spot, depth int) int {
+	here := spot{all: s.all, mute: s.mute, label: s.label, number: s.number}
+	if s.all != nil {
+		here.all = s.all.inner()
+	}
+	for _, n := range s.nodes {
+		if s.all == nil {
+			here.nodes = n.next([]byte("*"), here.nodes)
+		}
+	}
+	if i = w.space(i + 1); w.at(i) == ']' {
+		return i + 1
+	}
+	for ordinal := 0; ; ordinal++ {
+		if s.all == nil && len(s.rules) > 0 {
+			end := w.skim(i, depth+1)
+			if w.err != nil {
+				return end
+			}
+			here.rules = nil
+			for _, r := range s.rules {
+				if a, ok := r.element(ordinal, w.src[i:end]); ok {
+					here.rules = append(here.rules, a)
 				}
 			}
 		}
-		i = w.space(w.value(i, nn, rr, key, depth+1))
-		if w.src[i] == ',' {
+		i = w.value(i, here, depth+1)
+		if w.err != nil {
+			return i
+		}
+		i = w.space(i)
+		switch w.at(i) {
+		case ',':
 			i = w.space(i + 1)
+		case ']':
+			return i + 1
+		default:
+			return w.fail(errNotJSON)
 		}
 	}
-	return i + 1
 }
 
-// text handles a string below which rule paths go on: it looks into JSON text.
-// A string that a rule names as a container and that holds no JSON object or
-// array is masked whole: what the rule wants hidden is in there somewhere.
-func (w *jsonWalk) text(i int, rules []at) int {
-	end := w.stringEnd(i)
-	if len(rules) == 0 {
-		return end
+// skim reads the value at i and changes nothing.
+func (w *jsonWalk) skim(i, depth int) int { return w.value(i, spot{mute: true}, depth) }
+
+// text handles the string src[i:end].
+func (w *jsonWalk) text(i, end int, s spot) {
+	in := w.src[i+1 : end-1]
+	if len(in) == 0 {
+		return
 	}
-	plain, offsets := decode(w.src[i+1 : end-1])
-	trimmed := bytes.TrimLeft(plain, " \t\r\n")
-	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && w.nested < maxNested {
-		if inner, err := maskJSON(plain, nil, rules, w.found, w.nested+1); err == nil {
-			for _, e := range inner {
-				w.edits = append(w.edits, edit{i + 1 + offsets[e.start], i + 1 + offsets[e.end], quote(string(e.text), false)})
-			}
-			return end
+	if s.all != nil {
+		w.replace(i, end, quote(w.stringFor(unquote(w.src[i:end]), s), true))
+		return
+	}
+	if len(s.rules) == 0 {
+		if w.scan == nil {
+			return
 		}
-	}
-	for _, r := range rules {
-		if r.named && len(plain) > 0 {
-			w.found.add(r.rule.path, SourceRule)
-			w.replace(i, end, quote(Token, true))
-			break
+		if escaped(in) {
+			in, _ = decode(in)
 		}
+		if out, changed := w.detect(s.label, in); changed {
+			w.replace(i, end, quote(string(out), true))
+		}
+		return
 	}
-	return end
+	plain, offsets := decode(in)
+	edits, whole := w.inText(plain, s.rules, s.label, w.nested)
+	if whole != "" {
+		w.replace(i, end, quote(whole, true))
+	}
+	for _, e := range edits {
+		w.replace(i+1+offsets[e.start], i+1+offsets[e.end], quote(string(e.text), false))
+	}
 }
 
-// all masks every leaf of the value at i. Objects of a map member lose their
-// keys too, since those are data; a structure's keys are names.
-func (w *jsonWalk) all(i int, typ, key string, depth int) int {
-	if depth > maxDepth {
-		w.deep = true
-		return w.skip(i)
-	}
-	below := typ
-	switch typ {
-	case "structure", "list", "map":
-		below = ""
-	}
-	switch w.src[i] {
-	case '{':
-		i = w.space(i + 1)
-		for ordinal := 0; w.src[i] != '}'; ordinal++ {
-			end := w.stringEnd(i)
-			k := unquote(w.src[i:end])
-			if typ == "map" {
-				w.key(i, end, ordinal)
-			}
-			i = w.space(w.space(end) + 1)
-			i = w.space(w.all(i, below, k, depth+1))
-			if w.src[i] == ',' {
-				i = w.space(i + 1)
-			}
+// stringFor is what stands for a JSON string. DynamoDB writes numbers as text under
+// N and NS, and SDKs fail on a number that is none.
+func (w *jsonWalk) stringFor(text []byte, s spot) string {
+	if s.all.typ == "" && s.number {
+		if _, err := strconv.ParseFloat(string(text), 64); err == nil {
+			return w.swap.number(text, s.all.style)
 		}
-		return i + 1
-	case '[':
-		for i = w.space(i + 1); w.src[i] != ']'; {
-			i = w.space(w.all(i, below, key, depth+1))
-			if w.src[i] == ',' {
-				i = w.space(i + 1)
-			}
-		}
-		return i + 1
-	case '"':
-		end := w.stringEnd(i)
-		if s := unquote(w.src[i:end]); s != "" {
-			w.replace(i, end, quote(stringFor(s, typ, key), true))
-		}
-		return end
-	case 't', 'f':
-		end := w.skip(i)
-		w.replace(i, end, []byte("false"))
-		return end
-	case 'n':
-		return w.skip(i)
 	}
-	end := w.skip(i)
-	w.replace(i, end, []byte("0"))
-	return end
+	return w.swap.text(text, s.all.typ, s.all.style)
 }
 
-// stringFor is textFor for JSON strings. DynamoDB writes numbers as text under N
-// and NS, and SDKs fail on a number that is none.
-func stringFor(s, typ, key string) string {
-	if typ == "" && (key == "N" || key == "NS") {
-		if _, err := strconv.ParseFloat(s, 64); err == nil {
-			return "0"
+// key masks the key src[i:end] of a map whose keys are data and marked, or which a
+// detector finds. A structure's keys are names.
+func (w *jsonWalk) key(i, end int, key []byte, ordinal int, s spot, keys *node) {
+	switch {
+	case keys != nil:
+		w.found.add(keys.label, SourceAWS, "")
+	case s.all != nil && s.all.typ == "map":
+	case s.all == nil && w.scan != nil && !w.clean(key):
+		if out, changed := w.detect(label{}, key); changed {
+			w.replace(i, end, quote(string(out)+"-"+strconv.Itoa(ordinal+1), true))
+		} else {
+			w.names[string(key)] = string(key)
 		}
+		return
+	default:
+		return
 	}
-	return textFor(s, typ)
+	w.replace(i, end, quote(ordinalToken(ordinal), true))
 }
 
-// key masks an object key; the ordinal keeps keys apart.
-func (w *jsonWalk) key(i, end, ordinal int) {
-	t := Token
-	if ordinal > 0 {
-		t += "-" + strconv.Itoa(ordinal+1)
+// clean reports that the same key was looked at before.
+func (w *jsonWalk) clean(key []byte) bool {
+	if w.names == nil {
+		w.names = map[string]string{}
 	}
-	w.replace(i, end, quote(t, true))
+	_, ok := w.names[string(key)]
+	return ok
+}
+
+// name is the key as a string, without a new one for each member of a long list.
+func (w *jsonWalk) name(key []byte) string {
+	if s, ok := w.names[string(key)]; ok {
+		return s
+	}
+	return string(key)
 }
 
 func (w *jsonWalk) replace(start, end int, text []byte) {
 	w.edits = append(w.edits, edit{start, end, text})
 }
 
-func (w *jsonWalk) space(i int) int {
-	for i < len(w.src) && (w.src[i] == ' ' || w.src[i] == '\n' || w.src[i] == '\r' || w.src[i] == '\t') {
-		i++
+// dynamoType reports that a key is a type letter of DynamoDB's attribute values:
+// what it holds is known by the attribute's name around it.
+func dynamoType(key string) bool {
+	switch key {
+	case "S", "N", "B", "SS", "NS", "BS", "M", "L":
+		return true
 	}
-	return i
+	return false
 }
 
-func (w *jsonWalk) stringEnd(i int) int {
-	for i++; w.src[i] != '"'; i++ {
-		if w.src[i] == '\\' {
-			i++
-		}
+// nameName and valueName are the members of {"Name": "API_KEY", "Value": "..."}.
+func nameName(key []byte) bool {
+	switch string(key) {
+	case "name", "Name", "key", "Key", "ParameterKey", "OutputKey", "ParameterName":
+		return true
 	}
-	return i + 1
+	return false
 }
 
-// skip returns the end of the value at i.
-func (w *jsonWalk) skip(i int) int {
-	switch w.src[i] {
-	case '"':
-		return w.stringEnd(i)
-	case '{', '[':
-		depth := 0
-		for ; ; i++ {
-			switch w.src[i] {
-			case '"':
-				i = w.stringEnd(i) - 1
-			case '{', '[':
-				depth++
-			case '}', ']':
-				if depth--; depth == 0 {
-					return i + 1
-				}
-			}
-		}
+func valueName(key []byte) bool {
+	switch string(key) {
+	case "value", "Value", "ParameterValue", "OutputValue":
+		return true
 	}
-	for i < len(w.src) && bytes.IndexByte([]byte(",]} \t\r\n"), w.src[i]) < 0 {
-		i++
-	}
-	return i
+	return false
 }

@@ -9,14 +9,16 @@ import (
 )
 
 // unquote decodes a valid JSON string literal.
-func unquote(raw []byte) string {
+func unquote(raw []byte) []byte {
 	in := raw[1 : len(raw)-1]
-	if bytes.IndexByte(in, '\\') < 0 {
-		return string(in)
+	if !escaped(in) {
+		return in
 	}
 	plain, _ := decode(in)
-	return string(plain)
+	return plain
 }
+
+func escaped(in []byte) bool { return bytes.IndexByte(in, '\\') >= 0 }
 
 // quote writes s as a JSON string, with or without its quotes. Markup is left
 // alone: what AWS sent unescaped stays so.

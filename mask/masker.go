@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/mask/detect"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -16,14 +17,25 @@ type Options struct {
 	// is read to be masked; larger ones are refused. 0 means DefaultMaxBody.
 	MaxBody int64
 	// PassAWSSensitive leaves the catalog's members alone, so that only rule
-	// paths mask.
+	// paths and detectors mask.
 	PassAWSSensitive bool
+	// Scanner finds secrets in text that no path marks. nil: nothing is detected.
+	Scanner *detect.Scanner
+	// MaskObjects runs the scanner over object bodies too (S3 GetObject), which
+	// otherwise reach the agent as they are.
+	MaskObjects bool
+	// FingerprintKey is for Fingerprint, at least KeySize bytes. Without it a plan
+	// that asks for fingerprints is refused.
+	FingerprintKey []byte
 }
 
 // Masker makes plans. It is safe for concurrent use.
 type Masker struct {
 	maxBody int64
 	passAWS bool
+	scan    *detect.Scanner
+	objects bool
+	swap    swapper
 }
 
 // New returns a Masker.
@@ -31,7 +43,7 @@ func New(o Options) *Masker {
 	if o.MaxBody <= 0 {
 		o.MaxBody = DefaultMaxBody
 	}
-	return &Masker{maxBody: o.MaxBody, passAWS: o.PassAWSSensitive}
+	return &Masker{maxBody: o.MaxBody, passAWS: o.PassAWSSensitive, scan: o.Scanner, objects: o.MaskObjects, swap: swapper{o.FingerprintKey}}
 }
 
 // Member is one output member to mask, a row of the catalog.
@@ -50,10 +62,13 @@ type Input struct {
 	// Members are the operation's secret output members for that protocol.
 	Members []Member
 	// Recursive are wire paths at which a shape contains itself: what is masked
-	// below its first occurrence is masked below these too.
+	// below its first occurrence is masked below these too. No shape of an XML
+	// protocol does.
 	Recursive []string
-	// Paths are the rule's paths, see ValidatePath.
-	Paths []string
+	// Paths are the rule's paths.
+	Paths []Path
+	// Style is how marked members and detections are replaced.
+	Style Style
 	// Unmask are members (wire path or model name) that the rule gives to the
 	// agent; one that names a structure covers what is below. `*` is all.
 	// Paths outrank it.
@@ -64,18 +79,34 @@ type Input struct {
 	EventStreamOutput bool
 }
 
+// Path is one path of a rule and how it masks.
+type Path struct {
+	Path string // see ValidatePath
+	As   Style
+}
+
+func (p Path) String() string {
+	if p.As == "" || p.As == Redact {
+		return p.Path
+	}
+	return p.Path + " (" + string(p.As) + ")"
+}
+
 // Plan says what to mask in the answer to one call. It is used before the call
 // is sent: an error means that the answer could not be masked, and that the call
 // must not be made. The error is a *refusal.Error.
 func (m *Masker) Plan(in Input) (*Plan, error) {
-	p := &Plan{protocol: in.Protocol, maxBody: m.maxBody, root: &node{}, xmlRoot: &node{}, headers: map[string]string{}, prefixes: map[string]string{}}
+	p := &Plan{
+		protocol: in.Protocol, masker: m, style: in.Style, root: &node{}, xmlRoot: &node{}, headers: map[string]string{}, prefixes: map[string]string{},
+		object: in.StreamingOutput && !in.EventStreamOutput, events: in.EventStreamOutput,
+	}
 	for _, path := range in.Paths {
-		r, err := parseRulePath(path)
+		r, err := parseRulePath(path.Path)
 		if err != nil {
 			return nil, refusal.Wrap(refusal.Denied, err, "the rule that allows this call has a mask path that cannot be applied, so the call was not made")
 		}
-		p.rules = append(p.rules, r)
-		p.body = true
+		r.style = path.As
+		p.rules = append(p.rules, at{rule: r})
 	}
 	if !m.passAWS {
 		for _, mem := range in.Members {
@@ -89,26 +120,24 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 		for _, at := range in.Recursive {
 			p.root.reenter(split(at, "."))
 		}
-		p.xmlRecursive = len(in.Recursive) > 0
 	}
-	if !p.body {
-		return p, nil
+	if p.secret() && (p.events || isCBOR(in.Protocol)) {
+		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and its answer is in a format that cannot be masked yet; the call was not made")
 	}
-	var why string
-	switch {
-	case in.EventStreamOutput:
-		why = "the answer is an event stream, which cannot be masked"
-	case in.StreamingOutput && len(p.rules) > 0:
-		why = "the answer is an object body, in which a rule's mask paths cannot be applied"
-	case !isJSON(in.Protocol) && !isXML(in.Protocol):
-		why = "answers in the protocol " + in.Protocol + " cannot be masked; use a client that speaks JSON or query"
-	case isXML(in.Protocol) && p.xmlRecursive:
-		why = "the answer is recursive XML, which cannot be masked"
+	if p.secret() && !isJSON(in.Protocol) && !isXML(in.Protocol) && !isCBOR(in.Protocol) {
+		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and answers in the protocol %q cannot be; the call was not made", in.Protocol)
 	}
-	if why != "" {
-		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and %s; the call was not made", why)
+	if isXML(in.Protocol) && len(in.Recursive) > 0 && p.marks {
+		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and its answer is recursive XML, which cannot be masked; the call was not made")
+	}
+	if p.fingerprints(in) && len(m.swap.key) < KeySize {
+		return nil, refusal.Wrap(refusal.Denied, errNoKey, "the rule that allows this call masks by fingerprints, for which the gateway has no key, so the call was not made")
 	}
 	return p, nil
+}
+
+func (p *Plan) fingerprints(in Input) bool {
+	return p.style == Fingerprint || slices.ContainsFunc(in.Paths, func(q Path) bool { return q.As == Fingerprint })
 }
 
 // cutOff is the number of paths at which the catalog stops listing an
@@ -124,6 +153,8 @@ func (p *Plan) addWhole(unmask []string) {
 }
 
 func isJSON(protocol string) bool { return protocol == "json" || protocol == "rest-json" }
+
+func isCBOR(protocol string) bool { return protocol == "smithy-rpc-v2-cbor" }
 
 func isXML(protocol string) bool {
 	return protocol == "query" || protocol == "ec2" || protocol == "rest-xml"
@@ -142,7 +173,7 @@ func (p *Plan) add(m Member) {
 	case "status", "statusCode":
 		return
 	}
-	p.body = true
+	p.marks = true
 	if m.In == "payload" && m.Path == "" && (m.Type == "blob" || m.Type == "string") {
 		// The body is the value itself and no document.
 		p.raw = true

@@ -155,7 +155,7 @@ func run(p *Plan, status int, h http.Header, body []byte) (http.Header, []byte, 
 			r.Header.Del("Content-Encoding")
 		}
 	}
-	return r.Header, out, r.Findings, nil
+	return r.Header, out, r.Findings(), nil
 }
 
 // TestSamplesLeakWithoutMembers: without their rows the same samples leak, so the

@@ -1,43 +1,46 @@
 package mask
 
 import (
+	"cmp"
 	"net/http"
-	"sort"
+	"slices"
 )
 
 // The sources of a finding.
 const (
-	SourceAWS  = "aws"  // a member of the catalog
-	SourceRule = "rule" // a path of the rule
-	SourceText = "text" // signatures, keys and tokens that an error text echoed
+	SourceAWS      = "aws"      // a member of the catalog
+	SourceRule     = "rule"     // a path of the rule
+	SourceText     = "text"     // signatures, keys and tokens that an error text echoed
+	SourceDetector = "detector" // a detector found it in a text that no path marks
 )
 
 // Finding says that something was masked, never what.
 type Finding struct {
-	Path   string // as in the catalog or the rule; a header's name; never text of the answer
-	Source string // SourceAWS, SourceRule or SourceText
-	Count  int    // how many values
+	// Path is as in the catalog or the rule, or a header's name; for a detector the
+	// name of the member, or "text" where that could be data.
+	Path     string
+	Source   string // SourceAWS, SourceRule, SourceText or SourceDetector
+	Detector string // the detector's name, with SourceDetector
+	Count    int    // how many values
 }
 
-type findings struct{ counts map[[2]string]int }
+type findings struct{ counts map[Finding]int }
 
-func (f *findings) add(path, source string) {
+func (f *findings) add(path, source, detector string) {
 	if f.counts == nil {
-		f.counts = map[[2]string]int{}
+		f.counts = map[Finding]int{}
 	}
-	f.counts[[2]string{path, source}]++
+	f.counts[Finding{Path: path, Source: source, Detector: detector}]++
 }
 
 func (f *findings) list() []Finding {
 	out := make([]Finding, 0, len(f.counts))
 	for k, n := range f.counts {
-		out = append(out, Finding{k[0], k[1], n})
+		k.Count = n
+		out = append(out, k)
 	}
-	sort.Slice(out, func(i, j int) bool {
-		if out[i].Path != out[j].Path {
-			return out[i].Path < out[j].Path
-		}
-		return out[i].Source < out[j].Source
+	slices.SortFunc(out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Detector, b.Detector))
 	})
 	return out
 }
@@ -45,46 +48,55 @@ func (f *findings) list() []Finding {
 // Plan says what to mask in one answer. The zero value masks nothing and must
 // not be used; Masker.Plan makes plans.
 type Plan struct {
-	protocol     string
-	maxBody      int64
-	root         *node // wire paths, for JSON
-	xmlRoot      *node // element paths, for XML
-	rules        []*rule
-	headers      map[string]string // lower-case name -> label
-	prefixes     map[string]string // lower-case prefix -> label
-	body         bool              // something in the body is masked
-	raw          bool              // the body itself is the secret value
-	xmlRecursive bool
+	protocol string
+	masker   *Masker
+	style    Style // of marked members and detections
+	root     *node // wire paths, for JSON and CBOR
+	xmlRoot  *node // element paths, for XML
+	rules    []at
+	headers  map[string]string // lower-case name -> label
+	prefixes map[string]string // lower-case prefix -> label
+	marks    bool              // the catalog marks something in the body
+	raw      bool              // the body itself is the secret value
+	object   bool              // the body is an object that streams
+	events   bool              // the body is an event stream
 }
 
-// Needed reports that something in a successful answer is to be masked. Answers
-// of status 300 and above go through Apply whatever it says: their texts
-// echo what was signed.
-func (p *Plan) Needed() bool { return p.body || len(p.headers) > 0 || len(p.prefixes) > 0 }
-
 // NeedsBody reports that a successful answer is read whole before any of it is
-// passed on. Where only Needed is true, headers are masked and the body streams.
-func (p *Plan) NeedsBody() bool { return p.body }
+// passed on.
+func (p *Plan) NeedsBody() bool {
+	switch {
+	case p.events:
+		return false
+	case p.object:
+		return p.marks || len(p.rules) > 0
+	}
+	return p.marks || len(p.rules) > 0 || p.masker.scan != nil
+}
+
+// secret reports that something in the body is known to be secret before it is
+// seen: then its digests, and pieces of it, are secret too.
+func (p *Plan) secret() bool { return p.marks || len(p.rules) > 0 }
+
+// Changes reports that a successful answer's body may be changed.
+func (p *Plan) changes() bool {
+	return p.secret() || p.masker.scan != nil && (!p.object || p.masker.objects)
+}
 
 // DropForMask names the request headers that must not reach AWS for this call.
 // Ranges and conditions would let an agent ask for a secret piece by piece, or
 // compare it with a guess; checksums of the real answer are such a comparison
-// too. Accept-Encoding must then be set to identity. It is nil where the body is
-// not masked.
-func (p *Plan) DropForMask() []string {
-	if !p.body {
+// too. Conditions of a REST call that changes something are left: they keep it from
+// overwriting what another wrote (CloudFront's If-Match), and it answers with the
+// same body whether or not they are there. Accept-Encoding must then be set to
+// identity. It is nil where the body is not masked.
+func (p *Plan) DropForMask(method string) []string {
+	if !p.changes() {
 		return nil
 	}
-	return []string{"Accept-Encoding", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range", "X-Amz-Checksum-Mode"}
-}
-
-// AdjustRequest makes the changes of DropForMask to h.
-func (p *Plan) AdjustRequest(h http.Header) {
-	drop := p.DropForMask()
-	for _, k := range drop {
-		h.Del(k)
+	drop := []string{"Accept-Encoding", "X-Amz-Checksum-Mode"}
+	if p.secret() && (!p.free() || method == http.MethodGet || method == http.MethodHead) {
+		drop = append(drop, "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range")
 	}
-	if drop != nil {
-		h.Set("Accept-Encoding", "identity")
-	}
+	return drop
 }

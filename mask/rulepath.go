@@ -37,6 +37,7 @@ type step struct {
 type rule struct {
 	path  string
 	steps []step
+	style Style
 }
 
 const maxRulePath = 1024

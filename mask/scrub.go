@@ -61,7 +61,7 @@ func scrubHeaders(h http.Header, f *findings) {
 			out, n := ScrubError([]byte(v))
 			vs[i] = string(out)
 			for range n {
-				f.add("error header", SourceText)
+				f.add("error header", SourceText, "")
 			}
 		}
 	}

@@ -46,7 +46,7 @@ func TestErrorTextsAreScrubbed(t *testing.T) {
 			if strings.HasPrefix(c.body, "{") && !json.Valid(r.Body) {
 				t.Errorf("not JSON: %s", r.Body)
 			}
-			if len(r.Findings) == 0 {
+			if len(r.Findings()) == 0 {
 				t.Error("no finding")
 			}
 			if again, n := ScrubError(r.Body); n != 0 || string(again) != string(r.Body) {
@@ -60,7 +60,7 @@ func TestPlainErrorsStay(t *testing.T) {
 	const b = `{"__type":"ResourceNotFoundException","message":"Requested resource not found: Table: t"}`
 	p := mustPlan(t, Options{}, Input{Protocol: "json"})
 	r, err := p.Apply(400, http.Header{"X-Amz-Crc32": {"7"}}, strings.NewReader(b))
-	if err != nil || string(r.Body) != b || r.Header.Get("X-Amz-Crc32") != "7" || len(r.Findings) != 0 {
+	if err != nil || string(r.Body) != b || r.Header.Get("X-Amz-Crc32") != "7" || len(r.Findings()) != 0 {
 		t.Errorf("%s %v %v", r.Body, r.Header, err)
 	}
 }

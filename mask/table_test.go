@@ -17,6 +17,14 @@ func body(path, typ string) Member {
 	return Member{Path: path, Member: path, In: "body", Type: typ, XML: strings.NewReplacer(".", "/", "*", "member").Replace(path)}
 }
 
+func paths(names ...string) []Path {
+	var out []Path
+	for _, n := range names {
+		out = append(out, Path{Path: n})
+	}
+	return out
+}
+
 func mustPlan(tb testing.TB, o Options, in Input) *Plan {
 	tb.Helper()
 	p, err := New(o).Plan(in)
@@ -30,7 +38,7 @@ func TestJSON(t *testing.T) {
 	for name, c := range map[string]struct {
 		members []Member
 		rec     []string
-		paths   []string
+		paths   []Path
 		unmask  []string
 		in, out string
 	}{
@@ -51,23 +59,23 @@ func TestJSON(t *testing.T) {
 		"unmask":            {members: []Member{body("S", "string"), body("C.K", "string"), body("C.T", "string")}, unmask: []string{"C.K"}, in: `{"S":"K","C":{"K":"mine","T":"K"}}`, out: `{"S":"sallyport/masked","C":{"K":"mine","T":"sallyport/masked"}}`},
 		"unmask structure":  {members: []Member{body("C.K", "string"), body("Cx", "string")}, unmask: []string{"C"}, in: `{"C":{"K":"mine"},"Cx":"K"}`, out: `{"C":{"K":"mine"},"Cx":"sallyport/masked"}`},
 		"unmask element":    {members: []Member{body("P.*.V", "string")}, unmask: []string{"P.#.V"}, in: `{"P":[{"V":"mine"}]}`, out: `{"P":[{"V":"mine"}]}`},
-		"path outranks":     {members: []Member{body("S", "string")}, unmask: []string{"*"}, paths: []string{"S"}, in: `{"S":"K"}`, out: `{"S":"sallyport/masked"}`},
-		"rule path":         {paths: []string{"Item.ssn.S"}, in: `{"Item":{"ssn":{"S":"K"},"name":{"S":"n"}}}`, out: `{"Item":{"ssn":{"S":"sallyport/masked"},"name":{"S":"n"}}}`},
-		"dynamodb number":   {paths: []string{"Item.pay"}, in: `{"Item":{"pay":{"N":"123.5"},"x":{"NS":["1"]}}}`, out: `{"Item":{"pay":{"N":"0"},"x":{"NS":["1"]}}}`},
-		"dotted key":        {paths: []string{`a\.b.c`}, in: `{"a.b":{"c":"K"},"a":{"b":{"c":"n"}}}`, out: `{"a.b":{"c":"sallyport/masked"},"a":{"b":{"c":"n"}}}`},
-		"each":              {paths: []string{"P.#.V"}, in: `{"P":[{"V":"K"},{"V":"K","W":"w"}]}`, out: `{"P":[{"V":"sallyport/masked"},{"V":"sallyport/masked","W":"w"}]}`},
-		"index":             {paths: []string{"P.1"}, in: `{"P":["a","K","c"]}`, out: `{"P":["a","sallyport/masked","c"]}`},
-		"wildcards":         {paths: []string{"*.pass*.?"}, in: `{"x":{"password":{"v":"K","vv":"n"}},"y":{"passcode":{"v":"K"}}}`, out: `{"x":{"password":{"v":"sallyport/masked","vv":"n"}},"y":{"passcode":{"v":"sallyport/masked"}}}`},
-		"query":             {paths: []string{`P.#(Name=="db").V`}, in: `{"P":[{"Name":"db","V":"K"},{"Name":"x","V":"v"},{"Name":"db","V":"K"}]}`, out: `{"P":[{"Name":"db","V":"sallyport/masked"},{"Name":"x","V":"v"},{"Name":"db","V":"sallyport/masked"}]}`},
-		"inside text":       {paths: []string{"SecretString.password"}, in: `{"SecretString":"{\"user\":\"u\u00e9\",\"password\":\"K\\\"K\", \"n\":1}"}`, out: `{"SecretString":"{\"user\":\"u\u00e9\",\"password\":\"sallyport/masked\", \"n\":1}"}`},
-		"text in text":      {paths: []string{"A.b.c"}, in: `{"A":"{\"b\":\"{\\\"c\\\":\\\"K\\\",\\\"d\\\":1}\"}"}`, out: `{"A":"{\"b\":\"{\\\"c\\\":\\\"sallyport/masked\\\",\\\"d\\\":1}\"}"}`},
-		"no JSON in text":   {paths: []string{"SecretString.password"}, in: `{"SecretString":"password=K","o":"n"}`, out: `{"SecretString":"sallyport/masked","o":"n"}`},
-		"broken inner JSON": {paths: []string{"SecretString.password"}, in: `{"SecretString":"{\"password\":\"K\""}`, out: `{"SecretString":"sallyport/masked"}`},
-		"wildcard and text": {paths: []string{"*.S"}, in: `{"a":{"S":"K"},"b":"n"}`, out: `{"a":{"S":"sallyport/masked"},"b":"n"}`},
+		"path outranks":     {members: []Member{body("S", "string")}, unmask: []string{"*"}, paths: paths("S"), in: `{"S":"K"}`, out: `{"S":"sallyport/masked"}`},
+		"rule path":         {paths: paths("Item.ssn.S"), in: `{"Item":{"ssn":{"S":"K"},"name":{"S":"n"}}}`, out: `{"Item":{"ssn":{"S":"sallyport/masked"},"name":{"S":"n"}}}`},
+		"dynamodb number":   {paths: paths("Item.pay"), in: `{"Item":{"pay":{"N":"123.5"},"x":{"NS":["1"]}}}`, out: `{"Item":{"pay":{"N":"0"},"x":{"NS":["1"]}}}`},
+		"dotted key":        {paths: paths(`a\.b.c`), in: `{"a.b":{"c":"K"},"a":{"b":{"c":"n"}}}`, out: `{"a.b":{"c":"sallyport/masked"},"a":{"b":{"c":"n"}}}`},
+		"each":              {paths: paths("P.#.V"), in: `{"P":[{"V":"K"},{"V":"K","W":"w"}]}`, out: `{"P":[{"V":"sallyport/masked"},{"V":"sallyport/masked","W":"w"}]}`},
+		"index":             {paths: paths("P.1"), in: `{"P":["a","K","c"]}`, out: `{"P":["a","sallyport/masked","c"]}`},
+		"wildcards":         {paths: paths("*.pass*.?"), in: `{"x":{"password":{"v":"K","vv":"n"}},"y":{"passcode":{"v":"K"}}}`, out: `{"x":{"password":{"v":"sallyport/masked","vv":"n"}},"y":{"passcode":{"v":"sallyport/masked"}}}`},
+		"query":             {paths: paths(`P.#(Name=="db").V`), in: `{"P":[{"Name":"db","V":"K"},{"Name":"x","V":"v"},{"Name":"db","V":"K"}]}`, out: `{"P":[{"Name":"db","V":"sallyport/masked"},{"Name":"x","V":"v"},{"Name":"db","V":"sallyport/masked"}]}`},
+		"inside text":       {paths: paths("SecretString.password"), in: `{"SecretString":"{\"user\":\"u\u00e9\",\"password\":\"K\\\"K\", \"n\":1}"}`, out: `{"SecretString":"{\"user\":\"u\u00e9\",\"password\":\"sallyport/masked\", \"n\":1}"}`},
+		"text in text":      {paths: paths("A.b.c"), in: `{"A":"{\"b\":\"{\\\"c\\\":\\\"K\\\",\\\"d\\\":1}\"}"}`, out: `{"A":"{\"b\":\"{\\\"c\\\":\\\"sallyport/masked\\\",\\\"d\\\":1}\"}"}`},
+		"no JSON in text":   {paths: paths("SecretString.password"), in: `{"SecretString":"password=K","o":"n"}`, out: `{"SecretString":"sallyport/masked","o":"n"}`},
+		"broken inner JSON": {paths: paths("SecretString.password"), in: `{"SecretString":"{\"password\":\"K\""}`, out: `{"SecretString":"sallyport/masked"}`},
+		"wildcard and text": {paths: paths("*.S"), in: `{"a":{"S":"K"},"b":"n"}`, out: `{"a":{"S":"sallyport/masked"},"b":"n"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := mustPlan(t, Options{}, Input{Protocol: "json", Members: c.members, Recursive: c.rec, Paths: c.paths, Unmask: c.unmask})
-			if !p.Needed() {
+			if !p.changes() {
 				if c.in != c.out {
 					t.Fatal("not needed")
 				}
@@ -91,7 +99,7 @@ func TestXML(t *testing.T) {
 	m := Member{Path: "C.S", Member: "C.S", In: "body", Type: "string", XML: "XResult/C/S"}
 	for name, c := range map[string]struct {
 		members []Member
-		paths   []string
+		paths   []Path
 		in, out string
 	}{
 		"element":      {members: []Member{m}, in: `<R xmlns="u"><XResult><C><S>K</S><T>t</T></C></XResult></R>`, out: `<R xmlns="u"><XResult><C><S>sallyport/masked</S><T>t</T></C></XResult></R>`},
@@ -101,9 +109,9 @@ func TestXML(t *testing.T) {
 		"empty":        {members: []Member{m}, in: `<R><XResult><C><S/><S></S></C></XResult></R>`, out: `<R><XResult><C><S/><S></S></C></XResult></R>`},
 		"structure":    {members: []Member{{Path: "C", In: "body", Type: "structure", XML: "C"}}, in: `<R><C a="K">K<S>K</S><!--K--><N>17</N><B>true</B><D>2031-01-01T00:00:00Z</D></C><E>e</E></R>`, out: `<R><C a="sallyport/masked"><S>sallyport/masked</S><N>0</N><B>false</B><D>1970-01-01T00:00:00Z</D></C><E>e</E></R>`},
 		"attribute":    {members: []Member{{Path: "C.x", In: "body", Type: "string", XML: "C/@x"}}, in: `<R><C xmlns:x="u" y='y' x = 'K'/></R>`, out: `<R><C xmlns:x="u" y='y' x = 'sallyport/masked'/></R>`},
-		"rule":         {paths: []string{"Users.#.Name"}, in: `<R><XResult><Users><member><Name>K</Name></member><member><Name>K</Name></member></Users></XResult></R>`, out: `<R><XResult><Users><member><Name>sallyport/masked</Name></member><member><Name>sallyport/masked</Name></member></Users></XResult></R>`},
-		"rule, flat":   {paths: []string{"Contents.#.Key"}, in: `<R><Contents><Key>K</Key><Size>1</Size></Contents></R>`, out: `<R><Contents><Key>sallyport/masked</Key><Size>1</Size></Contents></R>`},
-		"JSON in text": {paths: []string{"V.p"}, in: `<R><V>{"p":"K","q":1}</V></R>`, out: `<R><V>{&#34;p&#34;:&#34;sallyport/masked&#34;,&#34;q&#34;:1}</V></R>`},
+		"rule":         {paths: paths("Users.#.Name"), in: `<R><XResult><Users><member><Name>K</Name></member><member><Name>K</Name></member></Users></XResult></R>`, out: `<R><XResult><Users><member><Name>sallyport/masked</Name></member><member><Name>sallyport/masked</Name></member></Users></XResult></R>`},
+		"rule, flat":   {paths: paths("Contents.#.Key"), in: `<R><Contents><Key>K</Key><Size>1</Size></Contents></R>`, out: `<R><Contents><Key>sallyport/masked</Key><Size>1</Size></Contents></R>`},
+		"JSON in text": {paths: paths("V.p"), in: `<R><V>{"p":"K","q":1}</V></R>`, out: `<R><V>{&#34;p&#34;:&#34;sallyport/masked&#34;,&#34;q&#34;:1}</V></R>`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := mustPlan(t, Options{}, Input{Protocol: "query", Members: c.members, Paths: c.paths})
@@ -150,7 +158,7 @@ func TestWithheld(t *testing.T) {
 		"other XML encoding": {"query", "", `<?xml version="1.0" encoding="UTF-16"?><R><S>` + secret + `</S></R>`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := Input{Protocol: c.protocol, Members: []Member{body("S", "string")}, Recursive: nil, Paths: []string{"*.*.*.S"}}
+			in := Input{Protocol: c.protocol, Members: []Member{body("S", "string")}, Recursive: nil, Paths: paths("*.*.*.S")}
 			if name == "deep" {
 				in.Members = []Member{body("S.x", "string")}
 				in.Recursive = []string{"S"}
@@ -175,11 +183,12 @@ func TestWithheld(t *testing.T) {
 func TestPlanRefuses(t *testing.T) {
 	m := []Member{body("S", "string")}
 	for name, in := range map[string]Input{
-		"cbor":               {Protocol: "smithy-rpc-v2-cbor", Members: m},
-		"event stream":       {Protocol: "rest-json", Members: m, EventStreamOutput: true},
-		"object under paths": {Protocol: "rest-xml", Paths: []string{"a"}, StreamingOutput: true},
-		"no protocol":        {Members: m},
-		"bad path":           {Protocol: "json", Paths: []string{"a|@pretty"}},
+		"cbor":              {Protocol: "smithy-rpc-v2-cbor", Members: m},
+		"event stream":      {Protocol: "rest-json", Members: m, EventStreamOutput: true},
+		"no key":            {Protocol: "json", Members: m, Style: Fingerprint},
+		"no key for a path": {Protocol: "json", Paths: []Path{{"a", Fingerprint}}},
+		"no protocol":       {Members: m},
+		"bad path":          {Protocol: "json", Paths: paths("a|@pretty")},
 	} {
 		_, err := New(Options{}).Plan(in)
 		var ref *refusal.Error
@@ -187,10 +196,10 @@ func TestPlanRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if p := mustPlan(t, Options{}, Input{Protocol: "smithy-rpc-v2-cbor"}); p.Needed() {
+	if p := mustPlan(t, Options{}, Input{Protocol: "smithy-rpc-v2-cbor"}); p.changes() {
 		t.Error("nothing to mask, but needed")
 	}
-	if p := mustPlan(t, Options{PassAWSSensitive: true}, Input{Protocol: "json", Members: m}); p.Needed() {
+	if p := mustPlan(t, Options{PassAWSSensitive: true}, Input{Protocol: "json", Members: m}); p.changes() {
 		t.Error("aws_sensitive off, but needed")
 	}
 }
@@ -231,7 +240,7 @@ func TestHeadersAndStreams(t *testing.T) {
 	if r.Header.Get("X-Amz-Key-Id") != Token || r.Header.Get("X-Amz-Meta-A") != Token || r.Header.Get("Etag") != "e" {
 		t.Errorf("headers %v", r.Header)
 	}
-	if p.NeedsBody() || p.DropForMask() != nil {
+	if p.NeedsBody() || p.DropForMask("GET") != nil {
 		t.Error("a header mask must leave the request and the body alone")
 	}
 }

@@ -55,7 +55,7 @@ func (n *node) reenter(path []string) {
 }
 
 // next appends to out the nodes that key leads to.
-func (n *node) next(key string, out []*node) []*node {
+func (n *node) next(key []byte, out []*node) []*node {
 	out = n.step(key, out)
 	for _, r := range n.reenters {
 		out = r.step(key, out)
@@ -63,8 +63,8 @@ func (n *node) next(key string, out []*node) []*node {
 	return out
 }
 
-func (n *node) step(key string, out []*node) []*node {
-	if c := n.children[key]; c != nil && key != "*" {
+func (n *node) step(key []byte, out []*node) []*node {
+	if c := n.children[string(key)]; c != nil && string(key) != "*" {
 		out = append(out, c)
 	}
 	if c := n.children["*"]; c != nil {

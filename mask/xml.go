@@ -20,11 +20,14 @@ var (
 
 // element is one open element.
 type element struct {
+	name     label
 	nodes    []*node
 	rules    []at
-	mask     bool   // everything in it is masked
-	typ      string // shape type where mask and known
-	inside   int    // offset behind the start tag
+	mask     *mark // everything in it is masked
+	drop     bool  // it is taken out
+	mute     bool  // inside one that is
+	open     int   // offset of the start tag
+	inside   int   // offset behind the start tag
 	children bool
 	text     []byte   // its character data, decoded
 	segments [][2]int // where that and comments are
@@ -33,18 +36,18 @@ type element struct {
 // xmlWalk masks one document by its tokens' offsets. Names are compared without
 // prefix or namespace: a prefix of another spelling must not hide a secret.
 type xmlWalk struct {
+	*walk
 	src     []byte
 	edits   []edit
-	found   *findings
 	wrapped bool // a <...Result> element may stand between root and members
 	stack   []*element
 }
 
-func maskXML(src []byte, nodes []*node, rules []at, f *findings, wrapped bool) ([]edit, error) {
+func (wk *walk) xml(src []byte, nodes []*node, rules []at, wrapped bool) ([]edit, error) {
 	if !utf8.Valid(src) {
 		return nil, errNotXML
 	}
-	w := &xmlWalk{src: src, found: f, wrapped: wrapped}
+	w := &xmlWalk{walk: wk, src: src, wrapped: wrapped}
 	d := xml.NewDecoder(bytes.NewReader(src))
 	roots := 0
 	for {
@@ -71,7 +74,7 @@ func maskXML(src []byte, nodes []*node, rules []at, f *findings, wrapped bool) (
 			}
 			w.start(t.Name.Local, start, end)
 		case xml.EndElement:
-			w.end(start)
+			w.end(start, end)
 		case xml.CharData:
 			if len(w.stack) == 0 {
 				if len(bytes.TrimSpace(t)) > 0 {
@@ -100,19 +103,19 @@ func maskXML(src []byte, nodes []*node, rules []at, f *findings, wrapped bool) (
 
 // root opens the document element, whose name no path mentions.
 func (w *xmlWalk) root(nodes []*node, rules []at, start, end int) {
-	e := &element{nodes: nodes, rules: rules, inside: end}
-	w.mark(e)
-	w.stack = append(w.stack, e)
-	w.attributes(e, start, end)
+	w.push(&element{nodes: nodes, rules: rules, open: start, inside: end}, start, end)
 }
 
 func (w *xmlWalk) start(name string, start, end int) {
 	parent := w.stack[len(w.stack)-1]
 	parent.children = true
-	e := &element{inside: end, mask: parent.mask}
-	if !e.mask {
+	e := &element{name: newLabel(name), open: start, inside: end, mute: parent.mute || parent.drop}
+	switch {
+	case parent.mask != nil:
+		e.mask = parent.mask.inner()
+	case !e.mute:
 		for _, n := range parent.nodes {
-			e.nodes = n.next(name, e.nodes)
+			e.nodes = n.next([]byte(name), e.nodes)
 		}
 		for _, r := range parent.rules {
 			e.rules = r.child(name, e.rules)
@@ -120,72 +123,80 @@ func (w *xmlWalk) start(name string, start, end int) {
 		if w.wrapped && len(w.stack) == 1 && strings.HasSuffix(name, "Result") {
 			e.rules = append(e.rules, parent.rules...)
 		}
-		w.mark(e)
 	}
-	w.stack = append(w.stack, e)
-	w.attributes(e, start, end)
+	w.push(e, start, end)
 }
 
-func (w *xmlWalk) mark(e *element) {
-	if n := marks(e.nodes); n != nil {
-		w.found.add(n.label, SourceAWS)
-		e.mask, e.typ = true, n.typ
-		return
-	}
-	for _, r := range e.rules {
-		if r.doneXML() {
-			w.found.add(r.rule.path, SourceRule)
-			e.mask = true
-			return
+func (w *xmlWalk) push(e *element, start, end int) {
+	if e.mask == nil && !e.mute {
+		if m, ok := w.marked(e.nodes, e.rules, at.doneXML); ok {
+			e.mask = &m
+			// The document element cannot go.
+			e.drop = m.style == Drop && len(w.stack) > 0
 		}
 	}
+	w.stack = append(w.stack, e)
+	if !e.mute && !e.drop {
+		w.attributes(e, start, end)
+	}
 }
 
-func (w *xmlWalk) end(at int) {
+// end closes the element whose end tag is src[at:after].
+func (w *xmlWalk) end(at, after int) {
 	e := w.stack[len(w.stack)-1]
 	w.stack = w.stack[:len(w.stack)-1]
-	text := strings.TrimSpace(string(e.text))
+	text := bytes.TrimSpace(e.text)
 	switch {
-	case e.mask && e.children:
+	case e.mute:
+	case e.drop:
+		w.edits = append(w.edits, edit{e.open, after, nil})
+	case e.mask != nil && e.children:
 		// Text between elements means nothing to an SDK, and may hold anything.
 		for _, s := range e.segments {
 			if len(bytes.TrimSpace(w.src[s[0]:s[1]])) > 0 {
 				w.edits = append(w.edits, edit{s[0], s[1], nil})
 			}
 		}
-	case e.mask && len(e.segments) > 0:
+	case e.mask != nil && len(e.segments) > 0:
 		var repl []byte
-		if text != "" {
-			repl = escapeXML(scalarFor(text, e.typ))
+		if len(text) > 0 {
+			repl = escapeXML(w.swap.scalar(text, e.mask.typ, e.mask.style))
 		}
 		w.edits = append(w.edits, edit{e.inside, at, repl})
-	case !e.children && text != "" && len(e.rules) > 0:
-		if out, ok := w.inText(e); ok {
-			w.edits = append(w.edits, edit{e.inside, at, escapeXML(out)})
+	case len(text) == 0 || e.mask != nil:
+	case !e.children && len(e.rules) > 0:
+		edits, whole := w.inText(e.text, e.rules, e.name, 0)
+		if whole == "" && len(edits) > 0 {
+			whole = string(apply(e.text, edits))
 		}
+		if whole != "" {
+			w.edits = append(w.edits, edit{e.inside, at, escapeXML(whole)})
+		}
+	default:
+		w.detectIn(e, at)
 	}
 }
 
-// inText masks JSON text inside an element's text, as jsonWalk.text does.
-func (w *xmlWalk) inText(e *element) (string, bool) {
-	trimmed := bytes.TrimLeft(e.text, " \t\r\n")
-	if trimmed[0] == '{' || trimmed[0] == '[' {
-		if edits, err := maskJSON(e.text, nil, e.rules, w.found, 1); err == nil {
-			return string(apply(e.text, edits)), len(edits) > 0
+// detectIn looks for secrets in the text of an element that no path marks. Text,
+// references, CDATA sections and comments are joined first: <!-- --> in the middle
+// hides nothing.
+func (w *xmlWalk) detectIn(e *element, at int) {
+	if e.children {
+		for _, s := range e.segments {
+			if out, changed := w.detect(e.name, w.src[s[0]:s[1]]); changed {
+				w.edits = append(w.edits, edit{s[0], s[1], escapeXML(string(out))})
+			}
 		}
+		return
 	}
-	for _, r := range e.rules {
-		if r.named {
-			w.found.add(r.rule.path, SourceRule)
-			return Token, true
-		}
+	if out, changed := w.detect(e.name, e.text); changed {
+		w.edits = append(w.edits, edit{e.inside, at, escapeXML(string(out))})
 	}
-	return "", false
 }
 
 // attributes masks the attributes of the start tag src[start:end].
 func (w *xmlWalk) attributes(e *element, start, end int) {
-	if !e.mask && len(e.nodes) == 0 {
+	if e.mask == nil && len(e.nodes) == 0 && w.scan == nil {
 		return
 	}
 	tag := w.src[start:end]
@@ -214,15 +225,22 @@ func (w *xmlWalk) attributes(e *element, start, end int) {
 		if local == "xmlns" || prefix == "xmlns" || prefix == "xsi" {
 			continue
 		}
-		hit := e.mask
+		style, hit := w.style, e.mask != nil
+		if hit {
+			style = e.mask.style
+		}
 		for _, nd := range e.nodes {
 			if c := nd.children["@"+local]; c != nil && c.marked && !hit {
 				hit = true
-				w.found.add(c.label, SourceAWS)
+				w.found.add(c.label, SourceAWS, "")
 			}
 		}
-		if hit && to > from {
-			w.edits = append(w.edits, edit{from, to, escapeXML(scalarFor(string(w.src[from:to]), ""))})
+		switch out, changed := w.detect(newLabel(local), w.src[from:to]); {
+		case to == from:
+		case hit:
+			w.edits = append(w.edits, edit{from, to, escapeXML(w.swap.scalar(w.src[from:to], "", style))})
+		case changed:
+			w.edits = append(w.edits, edit{from, to, escapeXML(string(out))})
 		}
 	}
 }

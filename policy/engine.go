@@ -1,11 +1,13 @@
 package policy
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/mask"
 )
 
 // Engine holds the rules. It does not change, and may be used by any number of
@@ -33,11 +35,12 @@ type Input struct {
 // Decision is the answer. The zero value denies.
 type Decision struct {
 	Effect Effect
-	Rules  []string // names of the rules that decided, in the files' order; none where nothing allowed
-	Reason string   // a sentence for the agent
-	Mask   []string // gjson paths to mask in the answer, sorted
-	Unmask []string // sensitive members that stay readable for the agent, sorted
-	Scope  Scope    // how far the credential may reach; "" unless allowed or asked
+	Rules  []string    // names of the rules that decided, in the files' order; none where nothing allowed
+	Reason string      // a sentence for the agent
+	Mask   []mask.Path // gjson paths to mask in the answer, sorted
+	MaskAs mask.Style  // how everything else that is masked is replaced
+	Unmask []string    // sensitive members that stay readable for the agent, sorted
+	Scope  Scope       // how far the credential may reach; "" unless allowed or asked
 	Risk   Risk
 	// Approvers must agree to an Ask: enough people of each entry.
 	Approvers []Approvers
@@ -134,7 +137,7 @@ func (e *Engine) Decide(in Input) Decision {
 	if d.Effect == Deny {
 		return d
 	}
-	d.Mask, d.Unmask = masks(covering)
+	d.Mask, d.MaskAs, d.Unmask = masks(covering)
 	d.Scope = narrowest(covering)
 	if len(asking) > 0 {
 		d.Effect, d.Rules = Ask, e.names(asking)
@@ -246,17 +249,27 @@ func (e *Engine) names(rules []*Rule) []string {
 
 // masks joins what the rules mask, and keeps of what they unmask that on which
 // all agree: the rule that masks more wins.
-func masks(rules []*Rule) (mask, unmask []string) {
+func masks(rules []*Rule) (paths []mask.Path, as mask.Style, unmask []string) {
+	styles := map[string]mask.Style{}
 	for i, r := range rules {
-		mask = append(mask, r.Mask...)
-		if i == 0 {
-			unmask = slices.Clone(r.Unmask)
+		for _, p := range r.Mask {
+			if s, ok := styles[p]; ok {
+				styles[p] = mask.Stricter(s, r.MaskAs)
+			} else {
+				styles[p] = r.MaskAs
+			}
 		}
+		if i == 0 {
+			unmask, as = slices.Clone(r.Unmask), r.MaskAs
+		}
+		as = mask.Stricter(as, r.MaskAs)
 		unmask = slices.DeleteFunc(unmask, func(p string) bool { return !slices.Contains(r.Unmask, p) })
 	}
-	slices.Sort(mask)
+	for _, p := range slices.Sorted(maps.Keys(styles)) {
+		paths = append(paths, mask.Path{Path: p, As: styles[p]})
+	}
 	slices.Sort(unmask)
-	return slices.Compact(mask), slices.Compact(unmask)
+	return paths, as, slices.Compact(unmask)
 }
 
 // needsOf lists what a call does, or says why it cannot be judged.

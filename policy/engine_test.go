@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/sallyport/sallyport/awsapi"
+	"github.com/sallyport/sallyport/mask"
 )
 
 func engine(t testing.TB, rules string) *Engine {
@@ -218,14 +219,14 @@ func TestReasonsDoNotQuoteThePolicy(t *testing.T) {
 }
 
 func TestMasks(t *testing.T) {
-	e := engine(t, rule("a", "allow", "actions: ['*'], mask: [x, y], unmask: [p, q]")+
-		rule("b", "allow", "actions: ['s3:*'], mask: [y, z], unmask: [q, r]"))
+	e := engine(t, rule("a", "allow", "actions: ['*'], mask: [x, y], mask_as: last4, unmask: [p, q]")+
+		rule("b", "allow", "actions: ['s3:*'], mask: [y, z], mask_as: fingerprint, unmask: [q, r]"))
 	d := e.Decide(ask(call(awsapi.Read, "s3:GetObject", bucket)))
-	if !reflect.DeepEqual(d.Mask, []string{"x", "y", "z"}) || !reflect.DeepEqual(d.Unmask, []string{"q"}) {
+	if !reflect.DeepEqual(d.Mask, []mask.Path{{Path: "x", As: mask.Last4}, {Path: "y", As: mask.Fingerprint}, {Path: "z", As: mask.Fingerprint}}) || d.MaskAs != mask.Fingerprint || !reflect.DeepEqual(d.Unmask, []string{"q"}) {
 		t.Errorf("mask %v, unmask %v", d.Mask, d.Unmask)
 	}
 	d = e.Decide(ask(call(awsapi.Read, "ec2:X", instance)))
-	if !reflect.DeepEqual(d.Mask, []string{"x", "y"}) || !reflect.DeepEqual(d.Unmask, []string{"p", "q"}) {
+	if !reflect.DeepEqual(d.Mask, []mask.Path{{Path: "x", As: mask.Last4}, {Path: "y", As: mask.Last4}}) || d.MaskAs != mask.Last4 || !reflect.DeepEqual(d.Unmask, []string{"p", "q"}) {
 		t.Errorf("mask %v, unmask %v", d.Mask, d.Unmask)
 	}
 }

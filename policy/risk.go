@@ -172,7 +172,7 @@ func (t Thresholds) apply(d *Decision, n *need) {
 	case d.Effect == Deny:
 	case d.Risk.Score >= t.DenyAt:
 		d.Effect, d.Rules, d.Approvers = Deny, nil, nil
-		d.Mask, d.Unmask, d.Scope = nil, nil, ""
+		d.Mask, d.MaskAs, d.Unmask, d.Scope = nil, "", nil, ""
 		d.Reason = tooRisky(n, d.Risk, t.DenyAt)
 	case d.Risk.Score >= t.AskAt:
 		if d.Effect == Allow {

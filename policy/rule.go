@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/internal/strictyaml"
+	"github.com/sallyport/sallyport/mask"
 )
 
 // Effect is what a rule does, and what is decided. The zero value is Deny.
@@ -71,6 +72,11 @@ type Rule struct {
 	// Mask are gjson paths into the answer that are masked beside what is secret
 	// anyway. The paths of all rules that cover the call count. Only with allow.
 	Mask []string `yaml:"mask"`
+	// MaskAs is how what is masked in answers to the rule's calls is replaced: redact
+	// (the default), fingerprint, last4 or drop. Of several rules that cover a call
+	// the strictest holds, for a path of Mask among those that have it. Only with
+	// allow.
+	MaskAs mask.Style `yaml:"mask_as"`
 	// Unmask are sensitive members that the agent gets to see. A path counts only
 	// if every rule that covers the call has it. Only with allow.
 	Unmask []string `yaml:"unmask"`
