@@ -77,13 +77,23 @@ func (p *Plan) Apply(status int, header http.Header, body io.Reader) (Result, er
 	}
 	if failed {
 		var n int
-		out, n = ScrubError(out)
+		out, n = p.scrubError(out)
 		for range n {
 			w.found.add("error text", SourceText, "")
 		}
 	}
 	repair(h, out, !bytes.Equal(out, plain), decoded)
 	return Result{Header: h, Body: out, found: w.found}, nil
+}
+
+// scrubError is ScrubError for an answer in the plan's protocol.
+func (p *Plan) scrubError(body []byte) ([]byte, int) {
+	if isCBOR(p.protocol) {
+		if out, n, ok := scrubCBOR(body); ok {
+			return out, n
+		}
+	}
+	return ScrubError(body)
 }
 
 // stream is the body of an answer that is not read whole.
@@ -142,6 +152,8 @@ func (p *Plan) readers(plain []byte, failed bool) []reader {
 		return []reader{p.readJSON, p.readJSONLines}
 	case isXML(p.protocol) && !(p.protocol == "rest-xml" && braced):
 		first = p.readXML
+	case isCBOR(p.protocol):
+		first = p.readCBOR
 	default:
 		first = p.readJSON
 	}
@@ -157,6 +169,10 @@ func (p *Plan) readJSON(w *walk, src []byte, failed bool) ([]edit, error) {
 
 func (p *Plan) readXML(w *walk, src []byte, failed bool) ([]edit, error) {
 	return w.xml(src, roots(p.xmlRoot, failed), p.rules, p.protocol == "query")
+}
+
+func (p *Plan) readCBOR(w *walk, src []byte, failed bool) ([]edit, error) {
+	return w.cbor(src, roots(p.root, failed), p.rules)
 }
 
 // readJSONLines reads one JSON document a line, as logs and exports have it.

@@ -11,22 +11,8 @@ var errNotJSON = errors.New("it is not one JSON document in UTF-8")
 // jsonWalk reads one JSON document (RFC 8259, as strictly as encoding/json) in one
 // pass and collects edits.
 type jsonWalk struct {
-	*walk
-	src    []byte
-	edits  []edit
-	nested int
-	err    error
-	names  map[string]string // object keys that were seen, and found clean
-}
-
-// spot is where a value stands, as far as masking needs to know it.
-type spot struct {
-	nodes []*node
-	rules []at
-	all   *mark // everything here is masked
-	mute  bool  // dropped anyway: only read
-	label
-	number bool // a DynamoDB number, which is text
+	docWalk
+	nested int // documents in whose texts this one stands
 }
 
 // json returns the edits of one document.
@@ -34,7 +20,7 @@ func (w *walk) json(src []byte, nodes []*node, rules []at, nested int) ([]edit, 
 	if !utf8.Valid(src) {
 		return nil, errNotJSON
 	}
-	j := &jsonWalk{walk: w, src: src, nested: nested}
+	j := &jsonWalk{docWalk: docWalk{walk: w, src: src}, nested: nested}
 	i := j.value(j.space(0), spot{nodes: nodes, rules: rules}, 0)
 	if j.err == nil && j.space(i) != len(src) {
 		j.err = errNotJSON
@@ -51,14 +37,6 @@ func (w *jsonWalk) at(i int) byte {
 		return w.src[i]
 	}
 	return 0
-}
-
-// fail ends the walk: every loop asks whether what it called got on.
-func (w *jsonWalk) fail(err error) int {
-	if w.err == nil {
-		w.err = err
-	}
-	return len(w.src)
 }
 
 // value handles the value at i and returns its end.
@@ -123,7 +101,8 @@ func (w *jsonWalk) object(i int, s spot, depth int) int {
 		if named != "" && valueName(key) {
 			here.context = named
 		}
-		if !s.mute {
+		dropped := w.drops(&here)
+		if !s.mute && !dropped {
 			w.key(start, end, key, ordinal, s, keys)
 		}
 		i = w.space(end)
@@ -131,7 +110,6 @@ func (w *jsonWalk) object(i int, s spot, depth int) int {
 			return w.fail(errNotJSON)
 		}
 		i = w.space(i + 1)
-		dropped := w.drops(&here)
 		if w.scan != nil && named == "" && nameName(key) && w.at(i) == '"' {
 			if to := w.str(i); w.err == nil {
 				named = string(unquote(w.src[i:to]))
@@ -161,45 +139,6 @@ func (w *jsonWalk) object(i int, s spot, depth int) int {
 			return w.fail(errNotJSON)
 		}
 	}
-}
-
-// below is the spot of the member key.
-func (w *jsonWalk) below(s spot, key []byte) spot {
-	here := spot{all: s.all, mute: s.mute, number: string(key) == "N" || string(key) == "NS"}
-	if w.scan != nil {
-		here.label = newLabel(w.name(key))
-		if dynamoType(here.name) && s.name != "" {
-			here.label = s.label
-		}
-	}
-	if s.all != nil {
-		here.all = s.all.inner()
-		return here
-	}
-	for _, n := range s.nodes {
-		here.nodes = n.next(key, here.nodes)
-	}
-	for _, r := range s.rules {
-		if a, ok := r.key(string(key)); ok {
-			here.rules = append(here.rules, a)
-		}
-	}
-	return here
-}
-
-// drops reports that the value at s is taken out, and makes it one that is only read.
-func (w *jsonWalk) drops(s *spot) bool {
-	if s.mute || s.all != nil || len(s.nodes) == 0 && len(s.rules) == 0 {
-		return false
-	}
-	drop := w.style == Drop && marks(s.nodes) != nil
-	for _, r := range s.rules {
-		drop = drop || r.done() && r.rule.style == Drop
-	}
-	if drop {
-		_, s.mute = w.marked(s.nodes, s.rules, at.done)
-	}
-	return drop
 }
 
 func (w *jsonWalk) array(i int, s spot, depth int) int {
@@ -308,52 +247,4 @@ func (w *jsonWalk) key(i, end int, key []byte, ordinal int, s spot, keys *node) 
 		return
 	}
 	w.replace(i, end, quote(ordinalToken(ordinal), true))
-}
-
-// clean reports that the same key was looked at before.
-func (w *jsonWalk) clean(key []byte) bool {
-	if w.names == nil {
-		w.names = map[string]string{}
-	}
-	_, ok := w.names[string(key)]
-	return ok
-}
-
-// name is the key as a string, without a new one for each member of a long list.
-func (w *jsonWalk) name(key []byte) string {
-	if s, ok := w.names[string(key)]; ok {
-		return s
-	}
-	return string(key)
-}
-
-func (w *jsonWalk) replace(start, end int, text []byte) {
-	w.edits = append(w.edits, edit{start, end, text})
-}
-
-// dynamoType reports that a key is a type letter of DynamoDB's attribute values:
-// what it holds is known by the attribute's name around it.
-func dynamoType(key string) bool {
-	switch key {
-	case "S", "N", "B", "SS", "NS", "BS", "M", "L":
-		return true
-	}
-	return false
-}
-
-// nameName and valueName are the members of {"Name": "API_KEY", "Value": "..."}.
-func nameName(key []byte) bool {
-	switch string(key) {
-	case "name", "Name", "key", "Key", "ParameterKey", "OutputKey", "ParameterName":
-		return true
-	}
-	return false
-}
-
-func valueName(key []byte) bool {
-	switch string(key) {
-	case "value", "Value", "ParameterValue", "OutputValue":
-		return true
-	}
-	return false
 }

@@ -33,7 +33,7 @@ type Options struct {
 type Masker struct {
 	maxBody int64
 	passAWS bool
-	scan    *detect.Scanner
+	scan    scanner // nil: nothing is detected
 	objects bool
 	swap    swapper
 }
@@ -43,7 +43,11 @@ func New(o Options) *Masker {
 	if o.MaxBody <= 0 {
 		o.MaxBody = DefaultMaxBody
 	}
-	return &Masker{maxBody: o.MaxBody, passAWS: o.PassAWSSensitive, scan: o.Scanner, objects: o.MaskObjects, swap: swapper{o.FingerprintKey}}
+	m := &Masker{maxBody: o.MaxBody, passAWS: o.PassAWSSensitive, objects: o.MaskObjects, swap: swapper{o.FingerprintKey}}
+	if o.Scanner != nil { // a nil Scanner is no nil scanner
+		m.scan = o.Scanner
+	}
+	return m
 }
 
 // Member is one output member to mask, a row of the catalog.
@@ -121,7 +125,7 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 			p.root.reenter(split(at, "."))
 		}
 	}
-	if p.secret() && (p.events || isCBOR(in.Protocol)) {
+	if p.secret() && p.events {
 		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and its answer is in a format that cannot be masked yet; the call was not made")
 	}
 	if p.secret() && !isJSON(in.Protocol) && !isXML(in.Protocol) && !isCBOR(in.Protocol) {

@@ -40,8 +40,14 @@ func apply(src []byte, edits []edit) []byte {
 type walk struct {
 	found *findings
 	swap  swapper
-	style Style           // of marked members and detections
-	scan  *detect.Scanner // nil: nothing is detected
+	style Style   // of marked members and detections
+	scan  scanner // nil: nothing is detected
+}
+
+// scanner is a detect.Scanner. Tests of the formats have a simpler one: what they
+// ask is which text is shown to it.
+type scanner interface {
+	Mask(context string, text []byte, replace func(rule string, secret []byte) []byte) ([]byte, []detect.Hit)
 }
 
 // mark is how a value is masked.
