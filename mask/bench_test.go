@@ -21,6 +21,12 @@ func BenchmarkApply(b *testing.B) {
 	}
 	js.WriteString(`]}`)
 	xs.WriteString(`</Parameters></XResult></R>`)
+	var cs []any
+	for i := range 1000 {
+		cs = append(cs, obj("Name", fmt.Sprintf("/app/param-%04d", i), "Type", "SecureString", "Value", fmt.Sprintf("secret-%04d-abcdefghijklmnopqrstuvwxyz", i), "Version", i,
+			"ARN", fmt.Sprintf("arn:aws:ssm:eu-west-1:111122223333:parameter/app/param-%04d", i), "LastModifiedDate", tagged(1, 1.7e9), "DataType", "text"))
+	}
+	cb := string(obj("Parameters", arr(cs...)))
 	small := `{"ARN":"arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-AbCdEf","Name":"db","SecretString":"{\"user\":\"app\",\"password\":\"hunter2\"}","VersionStages":["AWSCURRENT"],"Pad":"` + strings.Repeat("x", 800) + `"}`
 	list := Member{Path: "Parameters.*.Value", In: "body", Type: "string", XML: "XResult/Parameters/member/Value"}
 	for name, c := range map[string]struct {
@@ -31,6 +37,7 @@ func BenchmarkApply(b *testing.B) {
 		"json-1KB-rule": {Input{Protocol: "json", Paths: paths("SecretString.password")}, small},
 		"json-200KB":    {Input{Protocol: "json", Members: []Member{list}}, js.String()},
 		"xml-200KB":     {Input{Protocol: "query", Members: []Member{list}}, xs.String()},
+		"cbor-200KB":    {Input{Protocol: rpcCBOR, Members: []Member{list}}, cb},
 	} {
 		b.Run(name, func(b *testing.B) {
 			m := New(Options{})

@@ -3,231 +3,264 @@ package mask
 import (
 	"bytes"
 	"encoding/xml"
-	"errors"
-	"io"
-	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/tidwall/match"
 )
 
-var (
-	errNotXML = errors.New("the answer is not one XML document in UTF-8")
-	errDTD    = errors.New("the answer has a document type declaration")
-)
-
 // element is one open element.
 type element struct {
 	name     label
+	context  string // the text of its name member, for the value beside that
 	nodes    []*node
 	rules    []at
-	mask     *mark // everything in it is masked
-	drop     bool  // it is taken out
-	mute     bool  // inside one that is
-	open     int   // offset of the start tag
-	inside   int   // offset behind the start tag
+	mark     mark
+	masked   bool // everything in it is
+	drop     bool // it is taken out
+	mute     bool // inside one that is
+	open     int  // offset of the start tag
+	inside   int  // offset behind the start tag
 	children bool
-	text     []byte   // its character data, decoded
-	segments [][2]int // where that and comments are
 }
 
 // xmlWalk masks one document by its tokens' offsets. Names are compared without
 // prefix or namespace: a prefix of another spelling must not hide a secret.
 type xmlWalk struct {
 	*walk
+	lex     *xmlLexer
 	src     []byte
 	edits   []edit
 	wrapped bool // a <...Result> element may stand between root and members
-	stack   []*element
+	stack   []element
+	run     []xmlToken // text, comments and the like since the innermost element's last tag
+	buf     []byte
+	names   map[string]string // of elements
 }
 
 func (wk *walk) xml(src []byte, nodes []*node, rules []at, wrapped bool) ([]edit, error) {
-	if !utf8.Valid(src) {
-		return nil, errNotXML
-	}
-	w := &xmlWalk{walk: wk, src: src, wrapped: wrapped}
-	d := xml.NewDecoder(bytes.NewReader(src))
-	roots := 0
+	w := &xmlWalk{walk: wk, lex: newXMLLexer(src), src: src, wrapped: wrapped}
 	for {
-		start := int(d.InputOffset())
-		tok, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, errNotXML
-		}
-		end := int(d.InputOffset())
-		switch t := tok.(type) {
-		case xml.StartElement:
-			if len(w.stack) == 0 {
-				if roots++; roots > 1 {
-					return nil, errNotXML
-				}
-				w.root(nodes, rules, start, end)
-				continue
-			}
+		t, ok := w.lex.next()
+		switch {
+		case !ok:
+			return w.edits, w.lex.err
+		case t.kind == xmlStart:
 			if len(w.stack) > maxDepth {
 				return nil, errDeep
 			}
-			w.start(t.Name.Local, start, end)
-		case xml.EndElement:
-			w.end(start, end)
-		case xml.CharData:
-			if len(w.stack) == 0 {
-				if len(bytes.TrimSpace(t)) > 0 {
-					return nil, errNotXML
-				}
-				continue
+			w.start(t, nodes, rules)
+			if t.empty {
+				w.end(t.end, t.end)
 			}
-			e := w.stack[len(w.stack)-1]
-			e.text = append(e.text, t...)
-			e.segments = append(e.segments, [2]int{start, end})
-		case xml.Directive:
-			return nil, errDTD
-		case xml.Comment, xml.ProcInst:
-			if len(w.stack) > 0 {
-				e := w.stack[len(w.stack)-1]
-				e.segments = append(e.segments, [2]int{start, end})
+		case t.kind == xmlEnd:
+			w.end(t.start, t.end)
+		case len(w.stack) > 0:
+			w.run = append(w.run, t)
+		default:
+			w.comment(t)
+		}
+	}
+}
+
+// push opens an element in the place of an earlier one, whose slices it takes over.
+func (w *xmlWalk) push() *element {
+	if n := len(w.stack); n < cap(w.stack) {
+		w.stack = w.stack[:n+1]
+		e := &w.stack[n]
+		*e = element{nodes: e.nodes[:0], rules: e.rules[:0]}
+		return e
+	}
+	w.stack = append(w.stack, element{})
+	return &w.stack[len(w.stack)-1]
+}
+
+// start opens the element whose start tag is t. No path mentions the document
+// element's name: nodes and rules are where they begin.
+func (w *xmlWalk) start(t xmlToken, nodes []*node, rules []at) {
+	if len(w.stack) > 0 {
+		w.between(&w.stack[len(w.stack)-1])
+	}
+	e := w.push()
+	e.open, e.inside = t.start, t.end
+	local := w.src[t.local:t.to]
+	if w.scan != nil {
+		e.name = newLabel(w.intern(local))
+	}
+	if len(w.stack) == 1 {
+		e.nodes, e.rules = append(e.nodes, nodes...), append(e.rules, rules...)
+	} else {
+		parent := &w.stack[len(w.stack)-2]
+		parent.children = true
+		if parent.context != "" && valueName(local) {
+			e.name.context = parent.context
+		}
+		e.mute = parent.mute || parent.drop
+		switch {
+		case parent.masked:
+			e.masked, e.mark = true, *parent.mark.inner()
+		case !e.mute:
+			for _, n := range parent.nodes {
+				e.nodes = n.next(local, e.nodes)
+			}
+			for _, r := range parent.rules {
+				e.rules = r.child(string(local), e.rules)
+			}
+			if w.wrapped && len(w.stack) == 2 && bytes.HasSuffix(local, []byte("Result")) {
+				e.rules = append(e.rules, parent.rules...)
 			}
 		}
 	}
-	if roots != 1 {
-		return nil, errNotXML
-	}
-	slices.SortFunc(w.edits, func(a, b edit) int { return a.start - b.start })
-	return w.edits, nil
-}
-
-// root opens the document element, whose name no path mentions.
-func (w *xmlWalk) root(nodes []*node, rules []at, start, end int) {
-	w.push(&element{nodes: nodes, rules: rules, open: start, inside: end}, start, end)
-}
-
-func (w *xmlWalk) start(name string, start, end int) {
-	parent := w.stack[len(w.stack)-1]
-	parent.children = true
-	e := &element{name: newLabel(name), open: start, inside: end, mute: parent.mute || parent.drop}
-	switch {
-	case parent.mask != nil:
-		e.mask = parent.mask.inner()
-	case !e.mute:
-		for _, n := range parent.nodes {
-			e.nodes = n.next([]byte(name), e.nodes)
-		}
-		for _, r := range parent.rules {
-			e.rules = r.child(name, e.rules)
-		}
-		if w.wrapped && len(w.stack) == 1 && strings.HasSuffix(name, "Result") {
-			e.rules = append(e.rules, parent.rules...)
-		}
-	}
-	w.push(e, start, end)
-}
-
-func (w *xmlWalk) push(e *element, start, end int) {
-	if e.mask == nil && !e.mute {
-		if m, ok := w.marked(e.nodes, e.rules, at.doneXML); ok {
-			e.mask = &m
+	if !e.masked && !e.mute && (len(e.nodes) > 0 || len(e.rules) > 0) {
+		if e.mark, e.masked = w.marked(e.nodes, e.rules, at.doneXML); e.masked {
 			// The document element cannot go.
-			e.drop = m.style == Drop && len(w.stack) > 0
+			e.drop = e.mark.style == Drop && len(w.stack) > 1
 		}
 	}
-	w.stack = append(w.stack, e)
 	if !e.mute && !e.drop {
-		w.attributes(e, start, end)
+		w.attributes(e)
 	}
 }
 
-// end closes the element whose end tag is src[at:after].
+// end closes the innermost element, whose end tag is src[at:after].
 func (w *xmlWalk) end(at, after int) {
-	e := w.stack[len(w.stack)-1]
+	e := &w.stack[len(w.stack)-1]
 	w.stack = w.stack[:len(w.stack)-1]
-	text := bytes.TrimSpace(e.text)
 	switch {
 	case e.mute:
 	case e.drop:
 		w.edits = append(w.edits, edit{e.open, after, nil})
-	case e.mask != nil && e.children:
-		// Text between elements means nothing to an SDK, and may hold anything.
-		for _, s := range e.segments {
-			if len(bytes.TrimSpace(w.src[s[0]:s[1]])) > 0 {
-				w.edits = append(w.edits, edit{s[0], s[1], nil})
-			}
-		}
-	case e.mask != nil && len(e.segments) > 0:
+	case e.children:
+		w.between(e)
+	case len(w.run) == 0:
+	case e.masked:
 		var repl []byte
-		if len(text) > 0 {
-			repl = escapeXML(w.swap.scalar(text, e.mask.typ, e.mask.style))
+		if text := bytes.TrimSpace(w.text()); len(text) > 0 {
+			repl = escapeXML(w.swap.scalar(text, e.mark.typ, e.mark.style))
 		}
 		w.edits = append(w.edits, edit{e.inside, at, repl})
-	case len(text) == 0 || e.mask != nil:
-	case !e.children && len(e.rules) > 0:
-		edits, whole := w.inText(e.text, e.rules, e.name, 0)
-		if whole == "" && len(edits) > 0 {
-			whole = string(apply(e.text, edits))
-		}
-		if whole != "" {
-			w.edits = append(w.edits, edit{e.inside, at, escapeXML(whole)})
-		}
+	case len(e.rules) > 0:
+		w.enter(e, at)
 	default:
-		w.detectIn(e, at)
+		w.detectRun(e)
 	}
+	w.run = w.run[:0]
 }
 
-// detectIn looks for secrets in the text of an element that no path marks. Text,
-// references, CDATA sections and comments are joined first: <!-- --> in the middle
-// hides nothing.
-func (w *xmlWalk) detectIn(e *element, at int) {
-	if e.children {
-		for _, s := range e.segments {
-			if out, changed := w.detect(e.name, w.src[s[0]:s[1]]); changed {
-				w.edits = append(w.edits, edit{s[0], s[1], escapeXML(string(out))})
+// enter masks in the text of an element into which rule paths go on.
+func (w *xmlWalk) enter(e *element, at int) {
+	text := w.text()
+	if len(bytes.TrimSpace(text)) == 0 {
+		w.comments()
+		return
+	}
+	edits, whole := w.inText(text, e.rules, e.name, 0)
+	if whole == "" && len(edits) > 0 {
+		whole = string(apply(text, edits))
+	}
+	if whole == "" {
+		w.comments()
+		return
+	}
+	w.edits = append(w.edits, edit{e.inside, at, escapeXML(whole)})
+}
+
+// between handles what stands between two tags in an element that has children.
+func (w *xmlWalk) between(e *element) {
+	switch {
+	case e.mute || e.drop:
+	case e.masked:
+		// Text between elements means nothing to an SDK, and may hold anything.
+		for _, t := range w.run {
+			if len(bytes.TrimSpace(w.src[t.start:t.end])) > 0 {
+				w.edits = append(w.edits, edit{t.start, t.end, nil})
 			}
 		}
+	default:
+		w.detectRun(e)
+	}
+	w.run = w.run[:0]
+}
+
+// detectRun looks for secrets in the run. Text, references and CDATA sections are
+// joined over the comments in between first: <!-- --> hides nothing.
+func (w *xmlWalk) detectRun(e *element) {
+	if w.scan == nil || len(w.run) == 0 {
 		return
 	}
-	if out, changed := w.detect(e.name, e.text); changed {
-		w.edits = append(w.edits, edit{e.inside, at, escapeXML(string(out))})
+	text := w.text()
+	if len(bytes.TrimSpace(text)) > 0 {
+		if !e.children && len(w.stack) > 0 && nameName([]byte(e.name.name)) {
+			w.stack[len(w.stack)-1].context = string(text)
+		}
+		if out, changed := w.detect(e.name, text); changed {
+			w.edits = append(w.edits, edit{w.run[0].start, w.run[len(w.run)-1].end, escapeXML(string(out))})
+			return
+		}
+	}
+	w.comments()
+}
+
+func (w *xmlWalk) comments() {
+	for _, t := range w.run {
+		w.comment(t)
 	}
 }
 
-// attributes masks the attributes of the start tag src[start:end].
-func (w *xmlWalk) attributes(e *element, start, end int) {
-	if e.mask == nil && len(e.nodes) == 0 && w.scan == nil {
+// comment takes out a comment or processing instruction in which there is a secret:
+// no client reads it, and not every replacement may stand there.
+func (w *xmlWalk) comment(t xmlToken) {
+	if w.scan == nil || t.kind != xmlComment && t.kind != xmlPI {
 		return
 	}
-	tag := w.src[start:end]
-	for i := bytes.IndexAny(tag, " \t\r\n"); i >= 0 && i < len(tag); {
-		eq := bytes.IndexByte(tag[i:], '=')
-		if eq < 0 {
-			return
+	if _, changed := w.detect(newLabel("comment"), w.src[t.from:t.to]); changed {
+		w.edits = append(w.edits, edit{t.start, t.end, nil})
+	}
+}
+
+// text is the character data of the run, good until the next call.
+func (w *xmlWalk) text() []byte {
+	if len(w.run) == 1 {
+		if t := w.run[0]; t.verbatim {
+			return w.src[t.from:t.to]
 		}
-		name := strings.TrimSpace(string(tag[i : i+eq]))
-		i += eq + 1
-		open := bytes.IndexAny(tag[i:], `"'`)
-		if open < 0 {
-			return
+	}
+	w.buf = w.buf[:0]
+	for _, t := range w.run {
+		if t.kind == xmlText || t.kind == xmlCDATA {
+			w.buf = appendXML(w.buf, w.src[t.from:t.to], t.kind == xmlCDATA)
 		}
-		i += open + 1
-		n := bytes.IndexByte(tag[i:], tag[i-1])
-		if n < 0 {
-			return
-		}
-		from, to := start+i, start+i+n
-		i += n + 1
-		prefix, local, ok := strings.Cut(name, ":")
-		if !ok {
-			prefix, local = "", name
-		}
-		if local == "xmlns" || prefix == "xmlns" || prefix == "xsi" {
+	}
+	return w.buf
+}
+
+// intern is the name as a string, without a new one for each element of a long list.
+func (w *xmlWalk) intern(name []byte) string {
+	if s, ok := w.names[string(name)]; ok {
+		return s
+	}
+	if w.names == nil {
+		w.names = map[string]string{}
+	}
+	s := string(name)
+	w.names[s] = s
+	return s
+}
+
+// attributes masks the attributes of the element's start tag, which was just read.
+func (w *xmlWalk) attributes(e *element) {
+	if !e.masked && len(e.nodes) == 0 && w.scan == nil {
+		return
+	}
+	for _, a := range w.lex.attrs {
+		local := string(w.src[a.local:a.nameEnd])
+		prefix := string(w.src[a.name:max(a.name, a.local-1)])
+		if local == "xmlns" && prefix == "" || prefix == "xmlns" || prefix == "xsi" || a.from == a.to {
 			continue
 		}
-		style, hit := w.style, e.mask != nil
+		style, hit := w.style, e.masked
 		if hit {
-			style = e.mask.style
+			style = e.mark.style
 		}
 		for _, nd := range e.nodes {
 			if c := nd.children["@"+local]; c != nil && c.marked && !hit {
@@ -235,12 +268,14 @@ func (w *xmlWalk) attributes(e *element, start, end int) {
 				w.found.add(c.label, SourceAWS, "")
 			}
 		}
-		switch out, changed := w.detect(newLabel(local), w.src[from:to]); {
-		case to == from:
-		case hit:
-			w.edits = append(w.edits, edit{from, to, escapeXML(w.swap.scalar(w.src[from:to], "", style))})
-		case changed:
-			w.edits = append(w.edits, edit{from, to, escapeXML(string(out))})
+		value := w.src[a.from:a.to]
+		if !a.verbatim {
+			value = appendXML(nil, value, false)
+		}
+		if hit {
+			w.edits = append(w.edits, edit{a.from, a.to, escapeXML(w.swap.scalar(value, "", style))})
+		} else if out, changed := w.detect(newLabel(local), value); changed {
+			w.edits = append(w.edits, edit{a.from, a.to, escapeXML(string(out))})
 		}
 	}
 }
@@ -285,7 +320,15 @@ func (a at) doneXML() bool {
 	return true
 }
 
+// escapeXML is s as text or as an attribute's value.
 func escapeXML(s string) []byte {
+	plain := true
+	for _, c := range []byte(s) {
+		plain = plain && c < utf8.RuneSelf && xmlClass[c]&(xmlStopText|xmlStopValue) == 0 && (c == ' ' || xmlClass[c]&xmlSpace == 0)
+	}
+	if plain {
+		return []byte(s)
+	}
 	var b bytes.Buffer
 	if err := xml.EscapeText(&b, []byte(s)); err != nil {
 		panic("mask: " + err.Error())
