@@ -64,6 +64,7 @@ type Call struct {
 	canonical    Canonical
 	ownerHeaders []string // see WithBucketOwner
 	detail       *catalog.Detail
+	twinDetails  []*catalog.Detail // of Twins
 	params       *params
 }
 

@@ -90,6 +90,11 @@ func (h *Head) Call(body []byte) (*Call, error) {
 		name := t.svc.ID + ":" + t.op.Name
 		if name != c.Service+":"+c.Operation && !slices.Contains(c.Twins, name) {
 			c.Twins = append(c.Twins, name)
+			d, err := t.svc.Detail(t.op.Name)
+			if err != nil {
+				return nil, refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
+			}
+			c.twinDetails = append(c.twinDetails, d)
 			for _, k := range classesOf(t.svc.ID, t.op.Name) {
 				if !slices.Contains(c.Classes, k) {
 					c.Classes = append(slices.Clip(c.Classes), k)

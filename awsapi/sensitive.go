@@ -8,17 +8,33 @@ import (
 )
 
 // Sensitive lists the output members to mask, for the call's protocol: what AWS
-// marks sensitive and what the catalog knows to be secret. A member that covers
-// everything below it (structure, list, map) is listed itself. Where a shape
-// contains itself, Recursions says where the same paths apply again.
+// marks sensitive and what the catalog knows to be secret, in the answer of the
+// operation or of one of its Twins. A member that covers everything below it
+// (structure, list, map) is listed itself. Where a shape contains itself, Recursions
+// says where the same paths apply again.
 func (c *Call) Sensitive() []catalog.Member {
+	p := string(c.Protocol)
+	var lists [][]catalog.Member
+	for _, d := range c.details() {
+		lists = append(lists, pick(d.SecretOutput, p), pick(d.SensitiveOutput, p))
+	}
+	return merge(lists)
+}
+
+// details are the call's and its twins': which of them is meant decides what is
+// secret in it, and nothing but AWS knows.
+func (c *Call) details() []*catalog.Detail {
 	if c.detail == nil {
 		return nil
 	}
-	p := string(c.Protocol)
+	return append([]*catalog.Detail{c.detail}, c.twinDetails...)
+}
+
+// merge is what is in any of the lists, sorted.
+func merge(lists [][]catalog.Member) []catalog.Member {
 	var out []catalog.Member
 	seen := map[string]bool{}
-	for _, list := range [][]catalog.Member{pick(c.detail.SecretOutput, p), pick(c.detail.SensitiveOutput, p)} {
+	for _, list := range lists {
 		for _, m := range list {
 			key := m.In + "\x00" + m.Path + "\x00" + m.Type
 			if !seen[key] {
@@ -56,10 +72,15 @@ func pick(lists map[string][]catalog.Member, protocol string) []catalog.Member {
 // Recursions say where an output path re-enters a shape: whatever of Sensitive
 // lies below At applies again at every depth.
 func (c *Call) Recursions() []catalog.Recursion {
-	if c.detail == nil {
-		return nil
+	var out []catalog.Recursion
+	for _, d := range c.details() {
+		for _, r := range d.RecursiveOutput {
+			if !slices.Contains(out, r) {
+				out = append(out, r)
+			}
+		}
 	}
-	return c.detail.RecursiveOutput
+	return out
 }
 
 // ResultWrapper is the element around a query-protocol answer; "" for none.
@@ -72,10 +93,14 @@ func (c *Call) ResultWrapper() string {
 
 // SensitiveInput lists the input members that must not be recorded in the clear.
 func (c *Call) SensitiveInput() []catalog.Member {
-	if c.detail == nil {
-		return nil
+	if len(c.twinDetails) == 0 && c.detail != nil {
+		return pick(c.detail.SensitiveInput, string(c.Protocol))
 	}
-	return pick(c.detail.SensitiveInput, string(c.Protocol))
+	var lists [][]catalog.Member
+	for _, d := range c.details() {
+		lists = append(lists, pick(d.SensitiveInput, string(c.Protocol)))
+	}
+	return merge(lists)
 }
 
 // IdempotencyMembers are the top-level input members that clients fill with a
