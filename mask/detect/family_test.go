@@ -85,6 +85,7 @@ var families = map[string][]sampleText{
 		{"", "unsigned «eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UifQ.»"},
 		{"", "eyJOZXh0VG9rZW4iOiBudWxsfQ.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"},
 		{"", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9 alone is a header"},
+		{"", "eyJhIjoiYWxnIn0.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"},
 		{"", "eyJub3QganNvbg.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc"},
 	},
 	"tokens": {
@@ -96,6 +97,7 @@ var families = map[string][]sampleText{
 		{"", "key=«sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc»&x=1"},
 		{"", "pk_live_4eC39HqLyjWDarjtT1zdp7dc"},
 		{"", "<Value>«xoxb-" + "123456789012-123456789012-abcdefghijklmnopqrstuvwx»</Value>"},
+		{"", "AIzaSyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
 		{"", "«npm_abcdefghijklmnopqrstuvwxyz0123456789»"},
 		{"", "«glpat-abcdefghij0123456789»"},
 		{"twitter_api_key", "«abcdefghij0123456789abcde»"},
@@ -201,6 +203,20 @@ func TestCustom(t *testing.T) {
 		if _, err := New(c); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error with %q", err, name)
 		}
+	}
+}
+
+// A detector that takes the replacement for a secret leaves it all the same.
+func TestReplacementStays(t *testing.T) {
+	s, err := New(Config{Custom: []Custom{{Name: "path", Regex: `[a-z]{4,20}/[a-z]{4,20}`}, {Name: "base64", Regex: `[A-Za-z0-9]{22}`}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"sallyport/masked", "c2FsbHlwb3J0L21hc2tlZA"} {
+		untouched(t, s, "replacement", "", []byte(text))
+	}
+	if out, _ := s.Mask("", []byte("abcd/efgh"), masked); string(out) != "sallyport/masked" {
+		t.Errorf("got %s", out)
 	}
 }
 
