@@ -118,9 +118,6 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 				p.add(mem)
 			}
 		}
-		if len(in.Members) >= cutOff {
-			p.addWhole(in.Unmask)
-		}
 		for _, at := range in.Recursive {
 			p.root.reenter(split(at, "."))
 		}
@@ -142,18 +139,6 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 
 func (p *Plan) fingerprints(in Input) bool {
 	return p.style == Fingerprint || slices.ContainsFunc(in.Paths, func(q Path) bool { return q.As == Fingerprint })
-}
-
-// cutOff is the number of paths at which the catalog stops listing an
-// operation's members (nine QuickSight operations have more).
-const cutOff = 4000
-
-// addWhole masks every value of the document. It is for lists that were cut off:
-// what is missing there cannot be told from what is listed.
-func (p *Plan) addWhole(unmask []string) {
-	if !slices.Contains(unmask, "*") {
-		p.add(Member{In: "body", Type: "structure"})
-	}
 }
 
 func isJSON(protocol string) bool { return protocol == "json" || protocol == "rest-json" }

@@ -172,15 +172,3 @@ func TestSamplesLeakWithoutMembers(t *testing.T) {
 		t.Error("the samples prove nothing")
 	}
 }
-
-// A list that the catalog cut off hides unknown members: everything is masked.
-func TestCutOffListMasksEverything(t *testing.T) {
-	in := Input{Protocol: "json"}
-	for range cutOff {
-		in.Members = append(in.Members, body("Listed", "string"))
-	}
-	_, got, _, err := run(mustPlan(t, Options{}, in), 200, http.Header{}, []byte(`{"Unlisted":{"a":"K"}}`))
-	if err != nil || string(got) != `{"Unlisted":{"a":"`+Token+`"}}` {
-		t.Errorf("%s %v", got, err)
-	}
-}

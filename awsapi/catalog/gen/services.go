@@ -212,7 +212,13 @@ func (d *document) operations() (bindings, details []byte, prefixes []string, er
 			}
 			out := map[string][]map[string]string{}
 			for p, list := range m {
-				out[p] = lean(collapse(list))
+				if len(list) >= cutOff {
+					return nil, nil, nil, fmt.Errorf("%s.%s: the list of members was cut off; raise MAX_PATHS in build/files.py and cutOff here", name, k)
+				}
+				if k == "sensitiveInput" {
+					list = collapse(list)
+				}
+				out[p] = lean(list)
 			}
 			t[k] = out
 		}
@@ -251,9 +257,14 @@ func (d *document) operations() (bindings, details []byte, prefixes []string, er
 	return bindings, details, prefixes, err
 }
 
-// maxMembers bounds a list of members. QuickSight's definitions would need
-// thousands of paths each; covering them from a common ancestor masks more than
-// is marked, never less.
+// cutOff is the length at which build.py stops a list. What is missing in a list
+// would reach the agent.
+const cutOff = 20000
+
+// maxMembers bounds a list of input members, which is for records. QuickSight's
+// definitions need thousands of paths each; covering them from a common ancestor
+// leaves more out of a record than is marked, never less. An answer needs them all,
+// or the agent would miss what is no secret.
 const maxMembers = 200
 
 func collapse(list []catalog.Member) []catalog.Member {
