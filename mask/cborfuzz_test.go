@@ -26,26 +26,26 @@ func lenientCBOR(tb testing.TB) cbor.DecMode {
 	return m
 }
 
-// maps is v with the map keys that paths see, as encoding/json has them.
-func maps(v any) any {
+// memberNames is v with the map keys that paths see, as encoding/json has them.
+func memberNames(v any) any {
 	switch x := v.(type) {
 	case map[any]any:
 		out := map[string]any{}
 		for k, e := range x {
 			switch k := k.(type) {
 			case string:
-				out[k] = maps(e)
+				out[k] = memberNames(e)
 			case cbor.ByteString:
-				out[string(k)] = maps(e)
+				out[string(k)] = memberNames(e)
 			}
 		}
 		return out
 	case []any:
 		for i := range x {
-			x[i] = maps(x[i])
+			x[i] = memberNames(x[i])
 		}
 	case cbor.Tag:
-		return maps(x.Content)
+		return memberNames(x.Content)
 	case uint64:
 		return float64(x)
 	case int64:
@@ -101,7 +101,7 @@ func FuzzCBOR(f *testing.F) {
 		if other.Unmarshal(r.Body, &after) != nil {
 			return // a date that is none, a key that Go cannot have
 		}
-		for _, v := range secrets(maps(after)) {
+		for _, v := range secrets(memberNames(after)) {
 			if !leavesMasked(v) {
 				t.Fatalf("%x became %x", doc, r.Body)
 			}

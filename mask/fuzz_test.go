@@ -129,6 +129,15 @@ func FuzzXML(f *testing.F) {
 		if err != nil || !bytes.Equal(again.Body, r.Body) {
 			t.Fatalf("twice: %q, %q, %v", r.Body, again.Body, err)
 		}
+		dropping := in
+		dropping.Style = Drop
+		dropped, err := scanning(t, dropping).Apply(200, http.Header{}, bytes.NewReader(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lexed(dropped.Body); err != nil {
+			t.Fatalf("%q without what is dropped is %q", doc, dropped.Body)
+		}
 		d := xml.NewDecoder(bytes.NewReader(r.Body))
 		var path []string
 		for {

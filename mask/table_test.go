@@ -100,21 +100,26 @@ func TestXML(t *testing.T) {
 	for name, c := range map[string]struct {
 		members []Member
 		paths   []Path
+		style   Style
 		in, out string
 	}{
-		"element":      {members: []Member{m}, in: `<R xmlns="u"><XResult><C><S>K</S><T>t</T></C></XResult></R>`, out: `<R xmlns="u"><XResult><C><S>sallyport/masked</S><T>t</T></C></XResult></R>`},
-		"CDATA":        {members: []Member{m}, in: `<R><XResult><C><S><![CDATA[K<]]></S></C></XResult></R>`, out: `<R><XResult><C><S>sallyport/masked</S></C></XResult></R>`},
-		"split":        {members: []Member{m}, in: `<R><XResult><C><S>K<!-- K --><?p K?>&#x4B;</S></C></XResult></R>`, out: `<R><XResult><C><S>sallyport/masked</S></C></XResult></R>`},
-		"prefix":       {members: []Member{m}, in: `<a:R xmlns:a="u"><a:XResult><a:C><a:S>K</a:S></a:C></a:XResult></a:R>`, out: `<a:R xmlns:a="u"><a:XResult><a:C><a:S>sallyport/masked</a:S></a:C></a:XResult></a:R>`},
-		"empty":        {members: []Member{m}, in: `<R><XResult><C><S/><S></S></C></XResult></R>`, out: `<R><XResult><C><S/><S></S></C></XResult></R>`},
-		"structure":    {members: []Member{{Path: "C", In: "body", Type: "structure", XML: "C"}}, in: `<R><C a="K">K<S>K</S><!--K--><N>17</N><B>true</B><D>2031-01-01T00:00:00Z</D></C><E>e</E></R>`, out: `<R><C a="sallyport/masked"><S>sallyport/masked</S><N>0</N><B>false</B><D>1970-01-01T00:00:00Z</D></C><E>e</E></R>`},
-		"attribute":    {members: []Member{{Path: "C.x", In: "body", Type: "string", XML: "C/@x"}}, in: `<R><C xmlns:x="u" y='y' x = 'K'/></R>`, out: `<R><C xmlns:x="u" y='y' x = 'sallyport/masked'/></R>`},
-		"rule":         {paths: paths("Users.#.Name"), in: `<R><XResult><Users><member><Name>K</Name></member><member><Name>K</Name></member></Users></XResult></R>`, out: `<R><XResult><Users><member><Name>sallyport/masked</Name></member><member><Name>sallyport/masked</Name></member></Users></XResult></R>`},
-		"rule, flat":   {paths: paths("Contents.#.Key"), in: `<R><Contents><Key>K</Key><Size>1</Size></Contents></R>`, out: `<R><Contents><Key>sallyport/masked</Key><Size>1</Size></Contents></R>`},
-		"JSON in text": {paths: paths("V.p"), in: `<R><V>{"p":"K","q":1}</V></R>`, out: `<R><V>{&#34;p&#34;:&#34;sallyport/masked&#34;,&#34;q&#34;:1}</V></R>`},
+		"element":                {members: []Member{m}, in: `<R xmlns="u"><XResult><C><S>K</S><T>t</T></C></XResult></R>`, out: `<R xmlns="u"><XResult><C><S>sallyport/masked</S><T>t</T></C></XResult></R>`},
+		"CDATA":                  {members: []Member{m}, in: `<R><XResult><C><S><![CDATA[K<]]></S></C></XResult></R>`, out: `<R><XResult><C><S>sallyport/masked</S></C></XResult></R>`},
+		"split":                  {members: []Member{m}, in: `<R><XResult><C><S>K<!-- K --><?p K?>&#x4B;</S></C></XResult></R>`, out: `<R><XResult><C><S>sallyport/masked</S></C></XResult></R>`},
+		"prefix":                 {members: []Member{m}, in: `<a:R xmlns:a="u"><a:XResult><a:C><a:S>K</a:S></a:C></a:XResult></a:R>`, out: `<a:R xmlns:a="u"><a:XResult><a:C><a:S>sallyport/masked</a:S></a:C></a:XResult></a:R>`},
+		"empty":                  {members: []Member{m}, in: `<R><XResult><C><S/><S></S></C></XResult></R>`, out: `<R><XResult><C><S/><S></S></C></XResult></R>`},
+		"structure":              {members: []Member{{Path: "C", In: "body", Type: "structure", XML: "C"}}, in: `<R><C a="K">K<S>K</S><!--K--><N>17</N><B>true</B><D>2031-01-01T00:00:00Z</D></C><E>e</E></R>`, out: `<R><C a="sallyport/masked"><S>sallyport/masked</S><N>0</N><B>false</B><D>1970-01-01T00:00:00Z</D></C><E>e</E></R>`},
+		"attribute":              {members: []Member{{Path: "C.x", In: "body", Type: "string", XML: "C/@x"}}, in: `<R><C xmlns:x="u" y='y' x = 'K'/></R>`, out: `<R><C xmlns:x="u" y='y' x = 'sallyport/masked'/></R>`},
+		"rule":                   {paths: paths("Users.#.Name"), in: `<R><XResult><Users><member><Name>K</Name></member><member><Name>K</Name></member></Users></XResult></R>`, out: `<R><XResult><Users><member><Name>sallyport/masked</Name></member><member><Name>sallyport/masked</Name></member></Users></XResult></R>`},
+		"rule, flat":             {paths: paths("Contents.#.Key"), in: `<R><Contents><Key>K</Key><Size>1</Size></Contents></R>`, out: `<R><Contents><Key>sallyport/masked</Key><Size>1</Size></Contents></R>`},
+		"drop":                   {members: []Member{m}, style: Drop, in: `<R><XResult><C>a<S x="K">K<!-- K --></S>b<T>t</T><S/></C></XResult></R>`, out: `<R><XResult><C>ab<T>t</T></C></XResult></R>`},
+		"drop all":               {members: []Member{{Path: "", In: "body", Type: "structure"}}, style: Drop, in: `<R a="K"><S>K</S>K</R>`, out: `<R a="sallyport/masked"><S>sallyport/masked</S></R>`},
+		"between":                {members: []Member{{Path: "C", In: "body", Type: "structure", XML: "C"}}, in: `<R><C>K<a/>&#75;<b>K</b><![CDATA[K]]> </C>n<E/></R>`, out: `<R><C><a/><b>sallyport/masked</b> </C>n<E/></R>`},
+		"reference in attribute": {members: []Member{{Path: "C.x", In: "body", Type: "string", XML: "C/@x"}}, style: Last4, in: `<R><C x="0123456789&lt;&#34;ab"/></R>`, out: `<R><C x="sallyport:masked:&lt;&#34;ab"/></R>`},
+		"JSON in text":           {paths: paths("V.p"), in: `<R><V>{"p":"K","q":1}</V></R>`, out: `<R><V>{&#34;p&#34;:&#34;sallyport/masked&#34;,&#34;q&#34;:1}</V></R>`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := mustPlan(t, Options{}, Input{Protocol: "query", Members: c.members, Paths: c.paths})
+			p := mustPlan(t, Options{}, Input{Protocol: "query", Members: c.members, Paths: c.paths, Style: c.style})
 			r, err := p.Apply(200, nil, strings.NewReader(c.in))
 			if err != nil {
 				t.Fatal(err)
@@ -155,6 +160,7 @@ func TestWithheld(t *testing.T) {
 		"unknown entity":     {"query", "", `<R><S>&x;` + secret + `</S></R>`},
 		"two roots":          {"query", "", `<R/><R><S>` + secret + `</S></R>`},
 		"unclosed":           {"query", "", `<R><S>` + secret},
+		"deep XML":           {"query", "", strings.Repeat("<R>", 3000) + secret + strings.Repeat("</R>", 3000)},
 		"other XML encoding": {"query", "", `<?xml version="1.0" encoding="UTF-16"?><R><S>` + secret + `</S></R>`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,10 +3,7 @@ package mask
 import (
 	"bytes"
 	"encoding/xml"
-	"strconv"
 	"unicode/utf8"
-
-	"github.com/tidwall/match"
 )
 
 // element is one open element.
@@ -278,46 +275,6 @@ func (w *xmlWalk) attributes(e *element) {
 			w.edits = append(w.edits, edit{a.from, a.to, escapeXML(string(out))})
 		}
 	}
-}
-
-// child appends the places that a child element leads to. XML does not say
-// which elements are lists, and a list may or may not have an element around
-// its items, so an index, # or query takes any one element or none. All elements
-// count: no query is asked.
-func (a at) child(name string, out []at) []at {
-	for ; !a.done(); a.next++ {
-		s := a.rule.steps[a.next]
-		n := at{a.rule, a.next + 1, s.kind == nameStep}
-		if s.skippable() {
-			out = append(out, at{a.rule, a.next + 1, false})
-			continue
-		}
-		if s.kind == nameStep && s.text == name || s.kind == patternStep && match.Match(name, s.text) {
-			out = append(out, n)
-		}
-		return out
-	}
-	return out
-}
-
-func (s step) skippable() bool {
-	if s.kind == eachStep || s.kind == queryStep {
-		return true
-	}
-	if s.kind != nameStep {
-		return false
-	}
-	_, err := strconv.Atoi(s.text)
-	return err == nil
-}
-
-func (a at) doneXML() bool {
-	for _, s := range a.rule.steps[a.next:] {
-		if !s.skippable() {
-			return false
-		}
-	}
-	return true
 }
 
 // escapeXML is s as text or as an attribute's value.
