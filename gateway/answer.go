@@ -58,15 +58,15 @@ func (h *handler) masked(ctx context.Context, x *exchange, p *permit, resp *http
 	if p.plan.NeedsBody() || resp.StatusCode >= 300 {
 		body = &reserving{ctx: ctx, r: resp.Body, h: h, x: x}
 	}
-	return p.plan.Apply(resp.StatusCode, header, body)
+	return p.plan.Apply(ctx, resp.StatusCode, header, body)
 }
 
 // answerWhole records an answer that was read whole before its first byte goes out.
 func (h *handler) answerWhole(ctx context.Context, x *exchange, p *permit, status int, res mask.Result) error {
 	h.countMasked(res)
 	sum := sha256.Sum256(res.Body)
-	if x.r.Method == http.MethodHead { // there is no body, and Content-Length tells of the GET's
-		res.Header.Del("Content-Length")
+	if x.r.Method == http.MethodHead && p.plan.Secret() {
+		res.Header.Del("Content-Length") // of the secret that a GET would mask
 	}
 	out := outcome{status: status, header: res.Header, size: int64(len(res.Body)), sha256: hex.EncodeToString(sum[:]), findings: res.Findings()}
 	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {

@@ -18,7 +18,8 @@ import (
 
 // This file turns what happened into events. It adds nothing: what is in an event
 // is what the walk knew. Secrets cannot get here, since no stage hands one out
-// but as a secret.String.
+// but as a secret.String. What a client wrote, or what names what it wrote, goes
+// through the masker's detectors: a key in a path or a parameter is not published.
 
 func (g *Gateway) newEvent(d event.Data) event.Event {
 	return event.Event{ID: g.IDs.New(), Source: g.Source, Time: g.Now(), Data: d}
@@ -26,8 +27,8 @@ func (g *Gateway) newEvent(d event.Data) event.Event {
 
 func (h *handler) common(x *exchange) event.Common {
 	c := event.Common{
-		RequestID: x.id, EventTime: h.Now(), SourceIPAddress: x.caller.address, UserAgent: x.r.UserAgent(),
-		UserIdentity: event.UserIdentity{Label: x.caller.label},
+		RequestID: x.id, EventTime: h.Now(), SourceIPAddress: x.caller.address, UserAgent: h.Masker.Text(x.r.UserAgent()),
+		UserIdentity: event.UserIdentity{Label: h.Masker.Text(x.caller.label)},
 	}
 	if p := x.caller.principal; p != nil {
 		c.UserIdentity.Issuer, c.UserIdentity.Subject, c.UserIdentity.Groups = p.Issuer, p.Subject, p.Groups
@@ -66,7 +67,7 @@ func (h *handler) sessionOpened(x *exchange) event.Event {
 func (g *Gateway) SessionClosed(s *identity.Session, why identity.CloseReason) event.Event {
 	return g.newEvent(&event.SessionClosed{
 		Common: event.Common{SessionID: s.ID, EventTime: g.Now(),
-			UserIdentity: event.UserIdentity{Issuer: s.Issuer, Subject: s.Subject, Groups: s.Groups, Label: s.Label}},
+			UserIdentity: event.UserIdentity{Issuer: s.Issuer, Subject: s.Subject, Groups: s.Groups, Label: g.Masker.Text(s.Label)}},
 		Reason: string(why),
 	})
 }
@@ -80,15 +81,15 @@ func (h *handler) requestEvent(x *exchange) event.Event {
 	}, canonical)
 	d := &event.Request{
 		Common: h.common(x), Operation: operation(x),
-		Protocol: string(c.Protocol), Method: canonical.Method(), Host: canonical.Host(), Path: canonical.RawPath(),
-		Digest: x.digest, RealKeySeen: x.realKey, RequestParameters: c.RecordParams(),
+		Protocol: string(c.Protocol), Method: canonical.Method(), Host: canonical.Host(), Path: h.Masker.Text(canonical.RawPath()),
+		Digest: x.digest, RealKeySeen: x.realKey, RequestParameters: h.Masker.Params(c.RecordParams()),
 	}
 	seen := map[string]bool{}
 	for _, a := range c.Actions {
 		for _, r := range a.Resources {
 			if !seen[r.ARN] {
 				seen[r.ARN] = true
-				d.Resources = append(d.Resources, event.Resource{ARN: r.ARN, AccountID: r.Account, Type: r.Type})
+				d.Resources = append(d.Resources, event.Resource{ARN: h.Masker.Text(r.ARN), AccountID: r.Account, Type: r.Type})
 			}
 		}
 	}
@@ -108,7 +109,7 @@ func (h *handler) decisionEvent(x *exchange, e *refusal.Error) event.Event {
 	}
 	if e != nil {
 		d.Effect = policy.Deny.String()
-		d.ErrorCode, d.ErrorMessage = string(e.Reason), e.Message
+		d.ErrorCode, d.ErrorMessage = string(e.Reason), h.Masker.Text(e.Message)
 	}
 	return h.newEvent(d)
 }
@@ -116,7 +117,7 @@ func (h *handler) decisionEvent(x *exchange, e *refusal.Error) event.Event {
 func (h *handler) credentialEvent(x *exchange, c *jit.Credential) event.Event {
 	return h.newEvent(&event.Credential{
 		Common: h.common(x), Target: x.target.Name, RoleARN: c.RoleARN(), RoleSessionName: sessionName(c.AssumedRoleARN()),
-		SessionPolicy: c.SessionPolicy(), Scope: string(c.Scope()), PolicyDetail: string(c.Detail()), AccessKeyID: c.AccessKeyID(), Expires: c.Expires,
+		SessionPolicy: h.Masker.Text(c.SessionPolicy()), Scope: string(c.Scope()), PolicyDetail: string(c.Detail()), AccessKeyID: c.AccessKeyID(), Expires: c.Expires,
 	})
 }
 
@@ -139,14 +140,14 @@ func (h *handler) responseEvent(x *exchange, p *permit, o outcome) event.Event {
 func (h *handler) abortedEvent(x *exchange, e *refusal.Error) event.Event {
 	return h.newEvent(&event.Aborted{
 		Common: h.common(x), Operation: operation(x), Stage: x.stage,
-		ErrorCode: string(e.Reason), ErrorMessage: e.Message,
+		ErrorCode: string(e.Reason), ErrorMessage: h.Masker.Text(e.Message),
 	})
 }
 
 func (h *handler) refusedEvent(x *exchange, status int, e *refusal.Error) event.Event {
 	d := &event.Refused{
-		Common: h.common(x), Operation: operation(x), Method: x.r.Method, Host: x.request.Host, Path: x.r.URL.EscapedPath(),
-		RealKeySeen: x.realKey, Status: status, ErrorCode: string(e.Reason), ErrorMessage: e.Message,
+		Common: h.common(x), Operation: operation(x), Method: x.r.Method, Host: x.request.Host, Path: h.Masker.Text(x.r.URL.EscapedPath()),
+		RealKeySeen: x.realKey, Status: status, ErrorCode: string(e.Reason), ErrorMessage: h.Masker.Text(e.Message),
 	}
 	return h.newEvent(d)
 }
@@ -154,9 +155,9 @@ func (h *handler) refusedEvent(x *exchange, status int, e *refusal.Error) event.
 // outsideEvent is a refusal outside any session.
 func (g *Gateway) outsideEvent(who *caller, userAgent string, status int, e *refusal.Error) event.Event {
 	d := &event.Refused{
-		Common: event.Common{RequestID: g.IDs.New(), EventTime: g.Now(), SourceIPAddress: who.address, UserAgent: userAgent,
-			UserIdentity: event.UserIdentity{Label: who.label}},
-		Host: who.host, Status: status, ErrorCode: string(e.Reason), ErrorMessage: e.Message,
+		Common: event.Common{RequestID: g.IDs.New(), EventTime: g.Now(), SourceIPAddress: who.address, UserAgent: g.Masker.Text(userAgent),
+			UserIdentity: event.UserIdentity{Label: g.Masker.Text(who.label)}},
+		Host: who.host, Status: status, ErrorCode: string(e.Reason), ErrorMessage: g.Masker.Text(e.Message),
 	}
 	if p := who.principal; p != nil {
 		d.UserIdentity.Issuer, d.UserIdentity.Subject, d.UserIdentity.Groups = p.Issuer, p.Subject, p.Groups

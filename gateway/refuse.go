@@ -14,9 +14,9 @@ import (
 // of it reaches AWS; a record that fails is logged and counted.
 func (h *handler) refuse(x *exchange, e *refusal.Error) {
 	h.Metrics.refusals.WithLabelValues(string(e.Reason)).Inc()
-	attrs := []any{"requestID", x.id, "reason", string(e.Reason), "message", e.Message}
+	attrs := []any{"requestID", x.id, "reason", string(e.Reason), "message", h.Masker.Text(e.Message)}
 	if e.Err != nil {
-		attrs = append(attrs, "cause", e.Err.Error())
+		attrs = append(attrs, "cause", h.Masker.Text(e.Err.Error()))
 	}
 	h.Log.InfoContext(x.r.Context(), "refused", attrs...)
 	status, header, body := refusal.Render(x.shape, e, x.id)

@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (r Result) Findings() []Finding {
 // Apply masks an answer: status, headers and body as AWS sent them. The error is
 // a *refusal.Error of reason Masking, and then nothing of the answer may be
 // passed on. header is not changed.
-func (p *Plan) Apply(status int, header http.Header, body io.Reader) (Result, error) {
+func (p *Plan) Apply(ctx context.Context, status int, header http.Header, body io.Reader) (Result, error) {
 	if p.root == nil || p.masker == nil {
 		return Result{}, refuse(errors.New("there is no plan for it"))
 	}
@@ -60,7 +61,7 @@ func (p *Plan) Apply(status int, header http.Header, body io.Reader) (Result, er
 		}
 		return Result{Header: h, Stream: stream, found: w.found}, nil
 	}
-	wire, err := readAll(body, p.masker.maxBody)
+	wire, err := readAll(body, p.masker.maxBody, h.Get("Content-Length"))
 	if err != nil {
 		return Result{}, refuse(err)
 	}
@@ -71,7 +72,7 @@ func (p *Plan) Apply(status int, header http.Header, body io.Reader) (Result, er
 	if err != nil {
 		return Result{}, refuse(err)
 	}
-	out, err := p.maskBody(w, plain, failed)
+	out, err := p.maskBody(ctx, w, plain, failed)
 	if err != nil {
 		return Result{}, refuse(err)
 	}
@@ -101,8 +102,23 @@ func (p *Plan) stream(w *walk, h http.Header, body io.Reader) (io.Reader, error)
 	return body, nil
 }
 
-// maskBody masks a body that was read whole and decoded.
-func (p *Plan) maskBody(w *walk, plain []byte, failed bool) ([]byte, error) {
+// maskBody masks a body that was read whole and decoded. Where there is an Analyzer
+// the body is walked twice: once for the texts that it is asked about.
+func (p *Plan) maskBody(ctx context.Context, w *walk, plain []byte, failed bool) ([]byte, error) {
+	if an := p.masker.analyze; an != nil {
+		first := &walk{found: &findings{}, swap: w.swap, style: w.style, analysis: newAnalysis()}
+		if _, err := p.edited(first, plain, failed); err != nil {
+			return nil, err
+		}
+		if err := first.analysis.ask(ctx, an); err != nil {
+			return nil, err
+		}
+		w.analysis = first.analysis
+	}
+	return p.edited(w, plain, failed)
+}
+
+func (p *Plan) edited(w *walk, plain []byte, failed bool) ([]byte, error) {
 	if p.raw && !failed {
 		w.found.add("*", SourceAWS, "")
 		word := w.swap.word(plain, p.style)
@@ -111,7 +127,7 @@ func (p *Plan) maskBody(w *walk, plain []byte, failed bool) ([]byte, error) {
 		}
 		return []byte(word), nil
 	}
-	if !p.secret() && w.scan == nil {
+	if !p.Secret() && !w.looks() {
 		return plain, nil
 	}
 	var err error
@@ -125,7 +141,7 @@ func (p *Plan) maskBody(w *walk, plain []byte, failed bool) ([]byte, error) {
 			err = e
 		}
 	}
-	if p.secret() || !failed && !p.free() {
+	if p.Secret() || !failed && !p.free() {
 		return nil, err
 	}
 	out, _ := w.detect(label{}, plain)
@@ -236,12 +252,17 @@ func refuse(err error) *refusal.Error {
 }
 
 // readAll reads up to limit bytes. One more is an error and not a shorter answer:
-// a cut document could parse as another one.
-func readAll(r io.Reader, limit int64) ([]byte, error) {
+// a cut document could parse as another one. declared is the Content-Length, a hint.
+func readAll(r io.Reader, limit int64, declared string) ([]byte, error) {
 	if r == nil {
 		return nil, nil
 	}
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	var buf bytes.Buffer
+	if n, err := strconv.ParseInt(declared, 10, 64); err == nil && n > 0 {
+		// No more at once than what is there soon: the length may be a lie.
+		buf.Grow(int(min(n, limit, maxHint)) + bytes.MinRead)
+	}
+	_, err := buf.ReadFrom(io.LimitReader(r, limit+1))
 	var busy *refusal.Error
 	if errors.As(err, &busy) {
 		return nil, busy
@@ -249,11 +270,14 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("it broke off")
 	}
-	if int64(len(b)) > limit {
+	if int64(buf.Len()) > limit {
 		return nil, fmt.Errorf("it is larger than the %d bytes that mask.max_body allows", limit)
 	}
-	return b, nil
+	return buf.Bytes(), nil
 }
+
+// maxHint is what an answer's declared length makes room for before it comes.
+const maxHint = 1 << 20
 
 // decodeBody takes off the content encoding.
 func decodeBody(h http.Header, wire []byte, limit int64) (plain []byte, decoded bool, err error) {

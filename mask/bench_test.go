@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -43,12 +44,13 @@ func BenchmarkApply(b *testing.B) {
 			m := New(Options{})
 			b.SetBytes(int64(len(c.body)))
 			b.ReportAllocs()
+			p, err := m.Plan(c.in)
+			if err != nil {
+				b.Fatal(err)
+			}
+			h := http.Header{"Content-Length": {strconv.Itoa(len(c.body))}, "Content-Type": {"application/json"}, "X-Amzn-Requestid": {"x"}}
 			for b.Loop() {
-				p, err := m.Plan(c.in)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := p.Apply(200, http.Header{}, bytes.NewReader([]byte(c.body))); err != nil {
+				if _, err := p.Apply(b.Context(), 200, h, bytes.NewReader([]byte(c.body))); err != nil {
 					b.Fatal(err)
 				}
 			}

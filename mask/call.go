@@ -1,9 +1,21 @@
 package mask
 
-import "github.com/sallyport/sallyport/awsapi"
+import (
+	"strings"
 
-// PlanCall is Plan for an identified call: the rest is the decision's.
+	"github.com/sallyport/sallyport/awsapi"
+)
+
+// maxPlans is how many plans a Masker keeps for calls that come again.
+const maxPlans = 1024
+
+// PlanCall is Plan for an identified call: the rest is the decision's. Calls of one
+// operation under the same rule share one plan, which does not change.
 func (m *Masker) PlanCall(call *awsapi.Call, paths []Path, style Style, unmask []string) (*Plan, error) {
+	key := planKey(call, paths, style, unmask)
+	if p, ok := m.plans.Get(key); ok {
+		return p, nil
+	}
 	in := Input{
 		Protocol:          string(call.Protocol),
 		Paths:             paths,
@@ -18,5 +30,32 @@ func (m *Masker) PlanCall(call *awsapi.Call, paths []Path, style Style, unmask [
 	for _, r := range call.Recursions() {
 		in.Recursive = append(in.Recursive, r.At)
 	}
-	return m.Plan(in)
+	p, err := m.Plan(in)
+	if err == nil {
+		m.plans.Add(key, p)
+	}
+	return p, err
+}
+
+// planKey joins what a plan depends on. No part holds a NUL: names come from the
+// catalog, and the policy refuses paths with characters that cannot be printed.
+func planKey(call *awsapi.Call, paths []Path, style Style, unmask []string) string {
+	var b strings.Builder
+	for _, s := range append([]string{call.Service, call.Operation, string(call.Protocol), string(style)}, call.Twins...) {
+		b.WriteString(s)
+		b.WriteByte(0)
+	}
+	b.WriteByte(0)
+	for _, p := range paths {
+		b.WriteString(p.Path)
+		b.WriteByte(0)
+		b.WriteString(string(p.As))
+		b.WriteByte(0)
+	}
+	b.WriteByte(0)
+	for _, u := range unmask {
+		b.WriteString(u)
+		b.WriteByte(0)
+	}
+	return b.String()
 }

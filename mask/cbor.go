@@ -50,7 +50,7 @@ func (w *cborWalk) value(i int, s spot, depth int) int {
 	switch h.major {
 	case cborUint, cborNegative:
 		if s.masked() {
-			w.replace(i, h.end, w.integer(h, s.all.style))
+			w.replace(i, h.end, []byte{0})
 		}
 		return h.end
 	case cborBytes, cborText:
@@ -70,18 +70,6 @@ func (w *cborWalk) value(i int, s spot, depth int) int {
 }
 
 func (s spot) masked() bool { return s.all != nil && !s.mute }
-
-// integer is what stands for an integer.
-func (w *cborWalk) integer(h cborHead, style Style) []byte {
-	if h.major == cborNegative {
-		return []byte{0}
-	}
-	n, err := strconv.ParseUint(w.swap.number(strconv.AppendUint(nil, h.arg, 10), style), 10, 64)
-	if err != nil {
-		n = 0
-	}
-	return appendHead(nil, cborUint, n)
-}
 
 // simple handles booleans, null, undefined and floating-point numbers.
 func (w *cborWalk) simple(i int, h cborHead, s spot) int {
@@ -180,7 +168,7 @@ func (w *cborWalk) object(i int, h cborHead, s spot, depth int) int {
 		if !s.mute && !drop {
 			w.key(start, end, key, major, ordinal, s, keys)
 		}
-		if w.scan != nil && named == "" && nameName(key) {
+		if w.looks() && named == "" && nameName(key) {
 			named = w.textAt(end)
 		}
 		if i = w.value(end, here, depth+1); w.err != nil {
@@ -221,7 +209,7 @@ func (w *cborWalk) text(i, end int, major byte, plain []byte, s spot) {
 		if out = whole; out == "" {
 			out = string(apply(plain, edits))
 		}
-	case w.scan != nil:
+	case w.looks():
 		masked, _ := w.detect(s.label, plain)
 		out = string(masked)
 	default:
@@ -240,7 +228,7 @@ func (w *cborWalk) stringFor(major byte, plain []byte, s spot) string {
 	}
 	if s.all.typ == "" && s.number {
 		if _, err := strconv.ParseFloat(string(plain), 64); err == nil {
-			return w.swap.number(plain, s.all.style)
+			return "0"
 		}
 	}
 	typ := s.all.typ
@@ -261,7 +249,7 @@ func (w *cborWalk) key(i, end int, key []byte, major byte, ordinal int, s spot, 
 	case keys != nil:
 		w.found.add(keys.label, SourceAWS, "")
 	case s.all != nil && s.all.typ == "map":
-	case s.all == nil && w.scan != nil && major != cborUint && !w.clean(key):
+	case s.all == nil && w.looks() && major != cborUint && !w.clean(key):
 		if out, changed := w.detect(label{}, key); changed {
 			w.replace(i, end, appendString(nil, major, string(out)+"-"+strconv.Itoa(ordinal+1)))
 		} else {

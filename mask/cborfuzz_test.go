@@ -73,7 +73,7 @@ func FuzzCBOR(f *testing.F) {
 	other := lenientCBOR(f)
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		p := mustPlan(t, Options{}, in)
-		r, err := p.Apply(200, http.Header{}, bytes.NewReader(doc))
+		r, err := p.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(doc))
 		if err != nil {
 			var ref *refusal.Error
 			if !errors.As(err, &ref) || ref.Reason != refusal.Masking || r.Body != nil {
@@ -90,7 +90,7 @@ func FuzzCBOR(f *testing.F) {
 		if err := other.Wellformed(r.Body); err != nil {
 			t.Fatalf("%x became %x: %v", doc, r.Body, err)
 		}
-		again, err := p.Apply(200, http.Header{}, bytes.NewReader(r.Body))
+		again, err := p.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(r.Body))
 		if err != nil || !bytes.Equal(again.Body, r.Body) {
 			t.Fatalf("twice: %x, %x, %v", r.Body, again.Body, err)
 		}
@@ -121,10 +121,10 @@ func FuzzCBOR(f *testing.F) {
 		in := in
 		in.Style = Drop
 		q := scanning(t, in)
-		if r, err = q.Apply(200, http.Header{}, bytes.NewReader(doc)); err != nil || other.Wellformed(r.Body) != nil || bytes.Contains(r.Body, []byte(found)) {
+		if r, err = q.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(doc)); err != nil || other.Wellformed(r.Body) != nil || bytes.Contains(r.Body, []byte(found)) {
 			t.Fatalf("%x without what is dropped is %x: %v", doc, r.Body, err)
 		}
-		if again, err = q.Apply(200, http.Header{}, bytes.NewReader(r.Body)); err != nil {
+		if again, err = q.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(r.Body)); err != nil {
 			t.Fatalf("dropped twice: %x, %v", r.Body, err)
 		}
 	})

@@ -76,7 +76,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		p := mustPlan(t, Options{}, fuzzInput)
-		r, err := p.Apply(200, http.Header{}, bytes.NewReader(in))
+		r, err := p.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(in))
 		if err != nil {
 			var ref *refusal.Error
 			if !errors.As(err, &ref) || ref.Reason != refusal.Masking || r.Body != nil {
@@ -90,7 +90,7 @@ func FuzzJSON(f *testing.F) {
 		if !json.Valid(r.Body) {
 			t.Fatalf("%q became %q", in, r.Body)
 		}
-		again, err := p.Apply(200, http.Header{}, bytes.NewReader(r.Body))
+		again, err := p.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(r.Body))
 		if err != nil || !bytes.Equal(again.Body, r.Body) {
 			t.Fatalf("twice: %q, %q, %v", r.Body, again.Body, err)
 		}
@@ -121,17 +121,17 @@ func FuzzXML(f *testing.F) {
 	in.Protocol, in.Recursive = "query", nil
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		p := mustPlan(t, Options{}, in)
-		r, err := p.Apply(200, http.Header{}, bytes.NewReader(doc))
+		r, err := p.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(doc))
 		if err != nil || len(doc) == 0 {
 			return
 		}
-		again, err := p.Apply(200, http.Header{}, bytes.NewReader(r.Body))
+		again, err := p.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(r.Body))
 		if err != nil || !bytes.Equal(again.Body, r.Body) {
 			t.Fatalf("twice: %q, %q, %v", r.Body, again.Body, err)
 		}
 		dropping := in
 		dropping.Style = Drop
-		dropped, err := scanning(t, dropping).Apply(200, http.Header{}, bytes.NewReader(doc))
+		dropped, err := scanning(t, dropping).Apply(t.Context(), 200, http.Header{}, bytes.NewReader(doc))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +192,7 @@ func FuzzPath(f *testing.F) {
 			if protocol == "query" {
 				in = []byte(`<R><a><b>K</b></a><P><member><c>K</c></member></P></R>`)
 			}
-			if _, err := p.Apply(200, nil, bytes.NewReader(in)); err != nil {
+			if _, err := p.Apply(t.Context(), 200, nil, bytes.NewReader(in)); err != nil {
 				t.Fatalf("%q: %v", path, err)
 			}
 		}

@@ -69,7 +69,7 @@ func (w *jsonWalk) value(i int, s spot, depth int) int {
 	case c == '-' || c >= '0' && c <= '9':
 		end := w.number(i)
 		if s.all != nil && !s.mute {
-			w.replace(i, end, []byte(w.swap.number(w.src[i:end], s.all.style)))
+			w.replace(i, end, []byte("0"))
 		}
 		return end
 	}
@@ -110,7 +110,7 @@ func (w *jsonWalk) object(i int, s spot, depth int) int {
 			return w.fail(errNotJSON)
 		}
 		i = w.space(i + 1)
-		if w.scan != nil && named == "" && nameName(key) && w.at(i) == '"' {
+		if w.looks() && named == "" && nameName(key) && w.at(i) == '"' {
 			if to := w.str(i); w.err == nil {
 				named = string(unquote(w.src[i:to]))
 			}
@@ -197,7 +197,7 @@ func (w *jsonWalk) text(i, end int, s spot) {
 		return
 	}
 	if len(s.rules) == 0 {
-		if w.scan == nil {
+		if !w.looks() {
 			return
 		}
 		if escaped(in) {
@@ -223,7 +223,7 @@ func (w *jsonWalk) text(i, end int, s spot) {
 func (w *jsonWalk) stringFor(text []byte, s spot) string {
 	if s.all.typ == "" && s.number {
 		if _, err := strconv.ParseFloat(string(text), 64); err == nil {
-			return w.swap.number(text, s.all.style)
+			return "0"
 		}
 	}
 	return w.swap.text(text, s.all.typ, s.all.style)
@@ -236,7 +236,7 @@ func (w *jsonWalk) key(i, end int, key []byte, ordinal int, s spot, keys *node) 
 	case keys != nil:
 		w.found.add(keys.label, SourceAWS, "")
 	case s.all != nil && s.all.typ == "map":
-	case s.all == nil && w.scan != nil && !w.clean(key):
+	case s.all == nil && w.looks() && !w.clean(key):
 		if out, changed := w.detect(label{}, key); changed {
 			w.replace(i, end, quote(string(out)+"-"+strconv.Itoa(ordinal+1), true))
 		} else {

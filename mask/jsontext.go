@@ -23,6 +23,12 @@ func escaped(in []byte) bool { return bytes.IndexByte(in, '\\') >= 0 }
 // quote writes s as a JSON string, with or without its quotes. Markup is left
 // alone: what AWS sent unescaped stays so.
 func quote(s string, quotes bool) []byte {
+	if plain(s) {
+		if !quotes {
+			return []byte(s)
+		}
+		return append(append(append(make([]byte, 0, len(s)+2), '"'), s...), '"')
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -96,4 +102,14 @@ func hex4(b []byte) rune {
 		return utf8.RuneError
 	}
 	return rune(v)
+}
+
+// plain reports that s needs no escapes.
+func plain(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

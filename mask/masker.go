@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/sallyport/sallyport/mask/detect"
 	"github.com/sallyport/sallyport/refusal"
 )
@@ -24,6 +26,9 @@ type Options struct {
 	// MaskObjects runs the scanner over object bodies too (S3 GetObject), which
 	// otherwise reach the agent as they are.
 	MaskObjects bool
+	// Analyzer looks at the texts of answers that are read whole, after the scanner's
+	// kind of secrets. nil: nobody does. Where it fails the answer is withheld.
+	Analyzer Analyzer
 	// FingerprintKey is for Fingerprint, at least KeySize bytes. Without it a plan
 	// that asks for fingerprints is refused.
 	FingerprintKey []byte
@@ -34,8 +39,10 @@ type Masker struct {
 	maxBody int64
 	passAWS bool
 	scan    scanner // nil: nothing is detected
+	analyze Analyzer
 	objects bool
 	swap    swapper
+	plans   *lru.Cache[string, *Plan]
 }
 
 // New returns a Masker.
@@ -43,7 +50,11 @@ func New(o Options) *Masker {
 	if o.MaxBody <= 0 {
 		o.MaxBody = DefaultMaxBody
 	}
-	m := &Masker{maxBody: o.MaxBody, passAWS: o.PassAWSSensitive, objects: o.MaskObjects, swap: swapper{o.FingerprintKey}}
+	plans, err := lru.New[string, *Plan](maxPlans)
+	if err != nil {
+		panic("mask: " + err.Error()) // the size is a constant
+	}
+	m := &Masker{plans: plans, maxBody: o.MaxBody, passAWS: o.PassAWSSensitive, analyze: o.Analyzer, objects: o.MaskObjects, swap: swapper{o.FingerprintKey}}
 	if o.Scanner != nil { // a nil Scanner is no nil scanner
 		m.scan = o.Scanner
 	}
@@ -122,10 +133,13 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 			p.root.reenter(split(at, "."))
 		}
 	}
-	if p.secret() && p.events {
+	if m.analyze != nil && p.events {
+		return nil, refusal.New(refusal.Denied, "this operation answers with an event stream, at which mask.presidio cannot look; the call was not made")
+	}
+	if p.Secret() && p.events {
 		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and its answer is in a format that cannot be masked yet; the call was not made")
 	}
-	if p.secret() && !isJSON(in.Protocol) && !isXML(in.Protocol) && !isCBOR(in.Protocol) {
+	if p.Secret() && !isJSON(in.Protocol) && !isXML(in.Protocol) && !isCBOR(in.Protocol) {
 		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and answers in the protocol %q cannot be; the call was not made", in.Protocol)
 	}
 	if isXML(in.Protocol) && len(in.Recursive) > 0 && p.marks {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,7 +141,7 @@ func mustPlain(s sample) []byte {
 }
 
 func run(p *Plan, status int, h http.Header, body []byte) (http.Header, []byte, []Finding, error) {
-	r, err := p.Apply(status, h, bytes.NewReader(body))
+	r, err := p.Apply(context.Background(), status, h, bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -71,16 +71,19 @@ func (p *Plan) NeedsBody() bool {
 	case p.object:
 		return p.marks || len(p.rules) > 0
 	}
-	return p.marks || len(p.rules) > 0 || p.masker.scan != nil
+	return p.marks || len(p.rules) > 0 || p.masker.looks()
 }
 
-// secret reports that something in the body is known to be secret before it is
+// looks reports that texts which no path marks are looked at.
+func (m *Masker) looks() bool { return m.scan != nil || m.analyze != nil }
+
+// Secret reports that something in the body is known to be secret before it is
 // seen: then its digests, and pieces of it, are secret too.
-func (p *Plan) secret() bool { return p.marks || len(p.rules) > 0 }
+func (p *Plan) Secret() bool { return p.marks || len(p.rules) > 0 }
 
 // Changes reports that a successful answer's body may be changed.
 func (p *Plan) changes() bool {
-	return p.secret() || p.masker.scan != nil && (!p.object || p.masker.objects)
+	return p.Secret() || p.masker.looks() && (!p.object || p.masker.objects)
 }
 
 // DropForMask names the request headers that must not reach AWS for this call.
@@ -95,7 +98,7 @@ func (p *Plan) DropForMask(method string) []string {
 		return nil
 	}
 	drop := []string{"Accept-Encoding", "X-Amz-Checksum-Mode"}
-	if p.secret() && (!p.free() || method == http.MethodGet || method == http.MethodHead) {
+	if p.Secret() && (!p.free() || method == http.MethodGet || method == http.MethodHead) {
 		drop = append(drop, "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range")
 	}
 	return drop

@@ -65,7 +65,7 @@ func TestDetected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := scanning(t, Input{Protocol: c.protocol, Paths: paths("T.p")})
-			r, err := p.Apply(200, http.Header{}, strings.NewReader(c.in))
+			r, err := p.Apply(t.Context(), 200, http.Header{}, strings.NewReader(c.in))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestDetected(t *testing.T) {
 			if len(r.Findings()) == 0 {
 				t.Error("no findings")
 			}
-			again, err := p.Apply(200, http.Header{}, bytes.NewReader(r.Body))
+			again, err := p.Apply(t.Context(), 200, http.Header{}, bytes.NewReader(r.Body))
 			if err != nil || !bytes.Equal(again.Body, r.Body) {
 				t.Errorf("twice: %q %v", again.Body, err)
 			}
@@ -90,7 +90,7 @@ func TestDropTakesMaskedKeys(t *testing.T) {
 		rpcCBOR: {string(obj("M", obj("K1", "K", "K2", "v"))), string(obj("M", obj(Token+"-2", "v")))},
 	} {
 		p := mustPlan(t, Options{}, Input{Protocol: protocol, Members: []Member{body("M.*", "map-key")}, Paths: []Path{{"M.K1", Drop}}})
-		r, err := p.Apply(200, nil, strings.NewReader(c.in))
+		r, err := p.Apply(t.Context(), 200, nil, strings.NewReader(c.in))
 		if err != nil || string(r.Body) != c.out {
 			t.Errorf("%q %v", r.Body, err)
 		}

@@ -30,7 +30,7 @@ func TestErrorTextsAreScrubbed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := mustPlan(t, Options{}, Input{Protocol: c.protocol})
-			r, err := p.Apply(403, http.Header{"X-Amzn-Errormessage": {"token " + fakeToken}}, strings.NewReader(c.body))
+			r, err := p.Apply(t.Context(), 403, http.Header{"X-Amzn-Errormessage": {"token " + fakeToken}}, strings.NewReader(c.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,7 +59,7 @@ func TestErrorTextsAreScrubbed(t *testing.T) {
 func TestPlainErrorsStay(t *testing.T) {
 	const b = `{"__type":"ResourceNotFoundException","message":"Requested resource not found: Table: t"}`
 	p := mustPlan(t, Options{}, Input{Protocol: "json"})
-	r, err := p.Apply(400, http.Header{"X-Amz-Crc32": {"7"}}, strings.NewReader(b))
+	r, err := p.Apply(t.Context(), 400, http.Header{"X-Amz-Crc32": {"7"}}, strings.NewReader(b))
 	if err != nil || string(r.Body) != b || r.Header.Get("X-Amz-Crc32") != "7" || len(r.Findings()) != 0 {
 		t.Errorf("%s %v %v", r.Body, r.Header, err)
 	}

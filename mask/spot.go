@@ -31,7 +31,7 @@ func (w *docWalk) fail(err error) int {
 // below is the spot of the member key.
 func (w *docWalk) below(s spot, key []byte) spot {
 	here := spot{all: s.all, mute: s.mute, number: string(key) == "N" || string(key) == "NS"}
-	if w.scan != nil {
+	if w.looks() {
 		here.label = newLabel(w.name(key))
 		if dynamoType(here.name) && s.name != "" {
 			here.label = s.label
@@ -62,7 +62,8 @@ func (w *docWalk) drops(s *spot) bool {
 		drop = drop || r.done() && r.rule.style == Drop
 	}
 	if drop {
-		_, s.mute = w.marked(s.nodes, s.rules, at.done)
+		w.marked(s.nodes, s.rules, at.done)
+		*s = spot{mute: true}
 	}
 	return drop
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -23,7 +22,7 @@ const (
 	Drop        Style = "drop"        // the member is taken out; where that cannot be, Redact
 	Redact      Style = "redact"      // Token, or a zero of the value's type
 	Fingerprint Style = "fingerprint" // FingerprintPrefix and 8 hex digits: equal secrets look equal
-	Last4       Style = "last4"       // FingerprintPrefix and the last four characters of a long text
+	Last4       Style = "last4"       // FingerprintPrefix and the last four characters of a text of 12 or more
 )
 
 var strictness = map[Style]int{Drop: 4, Redact: 3, "": 3, Fingerprint: 2, Last4: 1}
@@ -36,6 +35,9 @@ func (s *Style) UnmarshalText(text []byte) error {
 	*s = Style(text)
 	return nil
 }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Style) MarshalText() ([]byte, error) { return []byte(s), nil }
 
 // Stricter is the one of two styles that shows less.
 func Stricter(a, b Style) Style {
@@ -107,6 +109,9 @@ func ours(s []byte) bool {
 // text is what stands for the text s of a member of the given shape type ("" when
 // not known). Timestamps stay timestamps: SDKs fail on anything else.
 func (w swapper) text(s []byte, typ string, style Style) string {
+	if len(s) == 0 {
+		return ""
+	}
 	switch typ {
 	case "blob":
 		return w.blob(s, style)
@@ -127,7 +132,7 @@ func (w swapper) text(s []byte, typ string, style Style) string {
 		return "0"
 	}
 	word := w.word(s, style)
-	if typ == "" && word != Token && !ours(s) && isBase64(s) {
+	if typ == "" && word != Token && !ours(s) && isBlob(s) {
 		// It may be a blob: what stands for it must be base64 too.
 		return w.blob(s, style)
 	}
@@ -143,23 +148,11 @@ func (w swapper) blob(s []byte, style Style) string {
 	return base64.StdEncoding.EncodeToString([]byte(w.word(raw, style)))
 }
 
-// number is what stands for a number: zero, or under Last4 the last four digits of
-// a long whole one (an account or card number).
-func (w swapper) number(s []byte, style Style) string {
-	if style != Last4 || len(s) < minLast4 {
-		return "0"
-	}
-	for _, c := range s {
-		if !isDigit(c) {
-			return "0"
-		}
-	}
-	return strings.TrimLeft(string(s[len(s)-4:len(s)-1]), "0") + string(s[len(s)-1])
-}
-
-func isBase64(s []byte) bool {
+// isBlob reports that a text of unknown type could be a blob, which an SDK would
+// decode: base64 that does not look like a word or a number.
+func isBlob(s []byte) bool {
 	_, err := base64.StdEncoding.DecodeString(string(s))
-	return err == nil && len(s) > 0
+	return err == nil && bytes.ContainsAny(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") && bytes.ContainsAny(s, "abcdefghijklmnopqrstuvwxyz0123456789=+/")
 }
 
 // scalar is text where text carries every type, as in XML and headers: a number

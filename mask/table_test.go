@@ -81,7 +81,7 @@ func TestJSON(t *testing.T) {
 				}
 				return
 			}
-			r, err := p.Apply(200, http.Header{}, strings.NewReader(c.in))
+			r, err := p.Apply(t.Context(), 200, http.Header{}, strings.NewReader(c.in))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestXML(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := mustPlan(t, Options{}, Input{Protocol: "query", Members: c.members, Paths: c.paths, Style: c.style})
-			r, err := p.Apply(200, nil, strings.NewReader(c.in))
+			r, err := p.Apply(t.Context(), 200, nil, strings.NewReader(c.in))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +174,7 @@ func TestWithheld(t *testing.T) {
 			if c.encoding != "" {
 				h.Set("Content-Encoding", c.encoding)
 			}
-			r, err := p.Apply(200, h, strings.NewReader(c.body))
+			r, err := p.Apply(t.Context(), 200, h, strings.NewReader(c.body))
 			var ref *refusal.Error
 			if !errors.As(err, &ref) || ref.Reason != refusal.Masking {
 				t.Fatalf("not withheld: %v", err)
@@ -212,7 +212,7 @@ func TestPlanRefuses(t *testing.T) {
 func TestRepairs(t *testing.T) {
 	p := mustPlan(t, Options{}, Input{Protocol: "json", Members: []Member{body("S", "string")}})
 	h := http.Header{"X-Amz-Crc32": {"1"}, "Etag": {`"0123456789abcdef0123456789abcdef"`}, "Content-Md5": {"x"}, "Digest": {"x"}, "X-Amz-Checksum-Crc32": {"x"}, "X-Amz-Checksum-Type": {"x"}, "Content-Type": {"text/plain"}, "Content-Length": {"9"}}
-	r, err := p.Apply(200, h, strings.NewReader(`{"S":"K"}`))
+	r, err := p.Apply(t.Context(), 200, h, strings.NewReader(`{"S":"K"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestRepairs(t *testing.T) {
 	if h.Get("Etag") == "" {
 		t.Error("the header passed in was changed")
 	}
-	r, err = p.Apply(200, http.Header{"Etag": {"e"}, "X-Amz-Crc32": {"7"}}, strings.NewReader(`{"T":1}`))
+	r, err = p.Apply(t.Context(), 200, http.Header{"Etag": {"e"}, "X-Amz-Crc32": {"7"}}, strings.NewReader(`{"T":1}`))
 	if err != nil || r.Header.Get("Etag") != "e" || r.Header.Get("X-Amz-Crc32") != "7" {
 		t.Errorf("an answer without secrets lost its headers: %v %v", r.Header, err)
 	}
@@ -238,7 +238,7 @@ func TestHeadersAndStreams(t *testing.T) {
 	p := mustPlan(t, Options{}, Input{Protocol: "rest-xml", StreamingOutput: true, Members: []Member{
 		{Path: "x-amz-key-id", Member: "K", In: "header", Type: "string"}, {Path: "x-amz-meta-", Member: "M", In: "prefixHeaders", Type: "map"}}})
 	object := strings.NewReader("object")
-	r, err := p.Apply(200, http.Header{"X-Amz-Key-Id": {"K"}, "X-Amz-Meta-A": {"K"}, "Etag": {"e"}}, object)
+	r, err := p.Apply(t.Context(), 200, http.Header{"X-Amz-Key-Id": {"K"}, "X-Amz-Meta-A": {"K"}, "Etag": {"e"}}, object)
 	if err != nil || r.Stream != object || object.Len() != 6 {
 		t.Fatalf("the object was read: %v", err)
 	}

@@ -42,6 +42,8 @@ type walk struct {
 	swap  swapper
 	style Style   // of marked members and detections
 	scan  scanner // nil: nothing is detected
+	// analysis is what the Analyzer says, nil without one.
+	analysis *analysis
 }
 
 // scanner is a detect.Scanner. Tests of the formats have a simpler one: what they
@@ -91,11 +93,26 @@ type label struct {
 
 func newLabel(name string) label { return label{name, name} }
 
+// looks reports that texts which no path marks are looked at.
+func (w *walk) looks() bool { return w.scan != nil || w.analysis != nil }
+
 // detect masks what the detectors find in a text that no path marks. changed is
 // false where out is text.
 func (w *walk) detect(l label, text []byte) (out []byte, changed bool) {
-	if w.scan == nil || len(text) == 0 {
+	if !w.looks() || len(text) == 0 {
 		return text, false
+	}
+	if a := w.analysis; a != nil {
+		if a.collecting {
+			a.note(text)
+			return text, false
+		}
+		if spans := a.seen[string(text)]; len(spans) > 0 {
+			text, changed = w.cut(l, text, spans), true
+		}
+	}
+	if w.scan == nil {
+		return text, changed
 	}
 	out, hits := w.scan.Mask(l.context, text, func(_ string, secret []byte) []byte {
 		return []byte(w.swap.word(secret, w.style))
@@ -105,7 +122,17 @@ func (w *walk) detect(l label, text []byte) (out []byte, changed bool) {
 			w.found.add(place(l.name), SourceDetector, h.Rule)
 		}
 	}
-	return out, len(hits) > 0
+	return out, changed || len(hits) > 0
+}
+
+// cut replaces the spans of text.
+func (w *walk) cut(l label, text []byte, spans []detect.Span) []byte {
+	edits := make([]edit, len(spans))
+	for i, s := range spans {
+		edits[i] = edit{s.Start, s.End, []byte(w.swap.word(text[s.Start:s.End], w.style))}
+		w.found.add(place(l.name), SourceDetector, s.Rule)
+	}
+	return apply(text, edits)
 }
 
 // place is a member's name as findings may show it. Names of map elements and

@@ -81,7 +81,7 @@ func (w *xmlWalk) start(t xmlToken, nodes []*node, rules []at) {
 	e := w.push()
 	e.open, e.inside = t.start, t.end
 	local := w.src[t.local:t.to]
-	if w.scan != nil {
+	if w.looks() {
 		e.name = newLabel(w.intern(local))
 	}
 	if len(w.stack) == 1 {
@@ -182,7 +182,7 @@ func (w *xmlWalk) between(e *element) {
 // detectRun looks for secrets in the run. Text, references and CDATA sections are
 // joined over the comments in between first: <!-- --> hides nothing.
 func (w *xmlWalk) detectRun(e *element) {
-	if w.scan == nil || len(w.run) == 0 {
+	if !w.looks() || len(w.run) == 0 {
 		return
 	}
 	text := w.text()
@@ -207,7 +207,7 @@ func (w *xmlWalk) comments() {
 // comment takes out a comment or processing instruction in which there is a secret:
 // no client reads it, and not every replacement may stand there.
 func (w *xmlWalk) comment(t xmlToken) {
-	if w.scan == nil || t.kind != xmlComment && t.kind != xmlPI {
+	if !w.looks() || t.kind != xmlComment && t.kind != xmlPI {
 		return
 	}
 	if _, changed := w.detect(newLabel("comment"), w.src[t.from:t.to]); changed {
@@ -246,7 +246,7 @@ func (w *xmlWalk) intern(name []byte) string {
 
 // attributes masks the attributes of the element's start tag, which was just read.
 func (w *xmlWalk) attributes(e *element) {
-	if !e.masked && len(e.nodes) == 0 && w.scan == nil {
+	if !e.masked && len(e.nodes) == 0 && !w.looks() {
 		return
 	}
 	for _, a := range w.lex.attrs {
