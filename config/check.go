@@ -74,6 +74,9 @@ func (c *Config) Warnings() []strictyaml.Problem {
 	if !c.Mask.AWSSensitive {
 		out = append(out, c.doc.Problem("mask.aws_sensitive", "agents see secrets in AWS's answers, except where a rule masks them"))
 	}
+	if len(c.Mask.Detectors) == 0 {
+		out = append(out, c.doc.Problem("mask.detectors", "secrets in texts that AWS does not mark (an access key in a tag) reach agents and the record"))
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Targets)) {
 		if t := c.Targets[name]; t.Credentials == WebIdentity {
 			out = append(out, c.doc.Problem("targets."+name+".credentials", "agents' own tokens go to STS: %s", c.webIdentityNeeds(t)))

@@ -140,15 +140,64 @@ type Policy struct {
 	Files []string `yaml:"files"`
 }
 
-// Mask is what is taken out of AWS's answers.
+// Mask is what is taken out of AWS's answers, and out of what is recorded.
 type Mask struct {
 	// AWSSensitive masks what AWS's models mark sensitive, and what is known to be
 	// secret. Default true.
 	AWSSensitive bool `yaml:"aws_sensitive"`
+	// Detectors look for secrets in every text: aws-keys, private-keys, jwt, tokens
+	// (the default), and emails, cards, phones, ssns, ibans. [] turns all off.
+	Detectors []string `yaml:"detectors"`
+	// Patterns are detectors of your own. Default none.
+	Patterns []Pattern `yaml:"patterns"`
+	// Objects says what happens to object bodies that stream (S3 GetObject) on their
+	// way to the agent: pass (the default), or mask: the detectors' finds are
+	// overwritten in place, so that the length stays.
+	Objects string `yaml:"objects"`
 	// MaxBody is the largest answer that is read to be masked, 64KiB to 256MiB; a
 	// larger one is refused. Default 16MiB.
 	MaxBody strictyaml.Size `yaml:"max_body"`
+	// Presidio is a Presidio analyzer that looks at the texts of answers too.
+	Presidio Presidio `yaml:"presidio"`
 }
+
+// Presidio is a Microsoft Presidio analyzer: it finds names, addresses and the like.
+// It sees the texts of every answer that is not an object or an event stream, and
+// where it does not answer, they are withheld.
+type Presidio struct {
+	// URL of the analyzer, without /analyze. Default "": none.
+	URL strictyaml.URL `yaml:"url"`
+	// Language of the texts, ISO 639-1. Default en.
+	Language string `yaml:"language"`
+	// Entities are the types to mask: PERSON, LOCATION, ... Default: all that it knows.
+	Entities []string `yaml:"entities"`
+	// Threshold is the least score that masks, 0 to 1. Default 0.5.
+	Threshold float64 `yaml:"threshold"`
+	// Timeout is how long an answer waits for it, 100ms to 1m. Default 5s.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Pattern is a detector that the operator writes.
+type Pattern struct {
+	// Name appears in findings: letters, digits, - and _. Required.
+	Name string `yaml:"name"`
+	// Regex is in RE2's syntax (https://github.com/google/re2/wiki/Syntax), without ^
+	// and $. Its group called secret, or else its first group, or else all of it is
+	// masked. Required.
+	Regex string `yaml:"regex"`
+	// Keywords (without regard to case): the expression is tried only near one of
+	// them, which is much faster. Default: everywhere.
+	Keywords []string `yaml:"keywords"`
+	// Entropy is the least Shannon entropy of what is masked, in bits per character,
+	// 0 to 8. Default 0: any.
+	Entropy float64 `yaml:"entropy"`
+}
+
+// The values of Mask.Objects.
+const (
+	ObjectsPass = "pass"
+	ObjectsMask = "mask"
+)
 
 // NATS is where events go.
 type NATS struct {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/strictyaml"
+	"github.com/sallyport/sallyport/mask/detect"
 )
 
 // defaults is what an empty file means.
@@ -12,7 +13,7 @@ func defaults() *Config {
 		StateDir: "state",
 		Proxy:    Proxy{Listen: strictyaml.HostPort{Host: "127.0.0.1", Port: 3128}},
 		Policy:   Policy{Files: []string{"policy.yaml"}},
-		Mask:     Mask{AWSSensitive: true, MaxBody: 16 << 20},
+		Mask:     DefaultMask(),
 		NATS: NATS{
 			Listen:        strictyaml.HostPort{Host: "127.0.0.1", Port: 4222},
 			Replicas:      1,
@@ -28,4 +29,10 @@ func (t *Target) SetDefaults() { t.CredentialTTL, t.Credentials = time.Minute, A
 // SetDefaults implements strictyaml.Defaulter.
 func (i *Issuer) SetDefaults() {
 	i.SubjectClaim, i.GroupsClaim, i.MaxTokenAge = "sub", "groups", time.Hour
+}
+
+// DefaultMask is what masks where no configuration says otherwise.
+func DefaultMask() Mask {
+	return Mask{AWSSensitive: true, MaxBody: 16 << 20, Objects: ObjectsPass, Detectors: detect.DefaultSets(),
+		Presidio: Presidio{Language: "en", Threshold: 0.5, Timeout: 5 * time.Second}}
 }

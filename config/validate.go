@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/internal/strictyaml"
+	"github.com/sallyport/sallyport/mask/detect"
 )
 
 func (c *Config) validate() {
@@ -33,9 +34,75 @@ func (c *Config) validate() {
 			c.doc.Errorf(key, "%q is listed twice; remove one", f)
 		}
 	}
+	c.validateMask()
+}
+
+func (c *Config) validateMask() {
+	c.validatePresidio()
 	if c.Mask.MaxBody < 64<<10 || c.Mask.MaxBody > 256<<20 {
 		c.doc.Errorf("mask.max_body", "%s is out of bounds; write 64KiB to 256MiB (answers are held in memory while they are masked)", c.Mask.MaxBody)
 	}
+	if c.Mask.Objects != ObjectsPass && c.Mask.Objects != ObjectsMask {
+		c.doc.Errorf("mask.objects", "%q is not known; write pass (objects reach the agent as they are) or mask", c.Mask.Objects)
+	}
+	if _, err := detect.New(detect.Config{Sets: c.Mask.Detectors}); err != nil {
+		c.doc.Errorf("mask.detectors", "%s", err)
+	}
+	for i, p := range c.Mask.Patterns {
+		key := fmt.Sprintf("mask.patterns[%d]", i)
+		switch {
+		case !patternName.MatchString(p.Name):
+			c.doc.Errorf(key+".name", "a pattern needs a name of letters, digits, - or _, at most 64 characters long")
+		case slices.ContainsFunc(c.Mask.Patterns[:i], func(q Pattern) bool { return q.Name == p.Name }):
+			c.doc.Errorf(key+".name", "the name %s is taken by another pattern", p.Name)
+		}
+		if p.Entropy < 0 || p.Entropy > 8 {
+			c.doc.Errorf(key+".entropy", "%g is out of bounds; write 0 to 8 bits per character", p.Entropy)
+		}
+		if _, err := detect.New(detect.Config{Custom: []detect.Custom{p.custom()}}); err != nil {
+			c.doc.Errorf(key+".regex", "%s", err)
+		}
+	}
+}
+
+func (c *Config) validatePresidio() {
+	p := c.Mask.Presidio
+	if p.URL.URL == nil {
+		return
+	}
+	if p.URL.Scheme != "http" && p.URL.Scheme != "https" || p.URL.Host == "" || p.URL.RawQuery != "" || p.URL.Fragment != "" {
+		c.doc.Errorf("mask.presidio.url", "expected http://host:port or https://host:port, where Presidio's analyzer listens")
+	}
+	if p.Threshold < 0 || p.Threshold > 1 {
+		c.doc.Errorf("mask.presidio.threshold", "%g is out of bounds; write 0 to 1", p.Threshold)
+	}
+	if p.Timeout < 100*time.Millisecond || p.Timeout > time.Minute {
+		c.doc.Errorf("mask.presidio.timeout", "%s is out of bounds; write 100ms to 1m (answers wait for it)", p.Timeout)
+	}
+	if !language.MatchString(p.Language) {
+		c.doc.Errorf("mask.presidio.language", "%q is not a language; write two letters such as en", p.Language)
+	}
+}
+
+var language = regexp.MustCompile(`^[a-z]{2}$`)
+
+var patternName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+func (p Pattern) custom() detect.Custom {
+	return detect.Custom{Name: p.Name, Regex: p.Regex, Keywords: p.Keywords, Entropy: p.Entropy}
+}
+
+// Scanner is what finds secrets in text; nil where the configuration turns all
+// detectors off.
+func (m Mask) Scanner() (*detect.Scanner, error) {
+	if len(m.Detectors) == 0 && len(m.Patterns) == 0 {
+		return nil, nil
+	}
+	custom := make([]detect.Custom, len(m.Patterns))
+	for i, p := range m.Patterns {
+		custom[i] = p.custom()
+	}
+	return detect.New(detect.Config{Sets: m.Detectors, Custom: custom})
 }
 
 // validateTexts refuses control characters in what goes to logs and system calls.

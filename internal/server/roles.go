@@ -23,7 +23,6 @@ import (
 	"github.com/sallyport/sallyport/internal/bus"
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/jit"
-	"github.com/sallyport/sallyport/mask"
 	"github.com/sallyport/sallyport/mitm"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/recorder"
@@ -157,10 +156,18 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return fmt.Errorf("the folder for bodies that must be read whole: %w", err)
 	}
+	key, err := FingerprintKey(c.StateDir)
+	if err != nil {
+		return err
+	}
+	masker, err := NewMasker(c.Mask, key)
+	if err != nil {
+		return err
+	}
 	gw, err = gateway.New(gateway.Config{
 		SpoolDir:   spool,
 		Identifier: ids, Verifier: verifier, Sessions: sessions, Policy: rules, Recorder: publisher, Minter: minter,
-		Masker:   mask.New(mask.Options{MaxBody: int64(c.Mask.MaxBody), PassAWSSensitive: !c.Mask.AWSSensitive}),
+		Masker:   masker,
 		Upstream: upstream, IDs: eventIDs, Targets: targets(c), Default: c.DefaultTarget(), Tunnel: c.Tunnels(),
 		Source: "sallyport/" + eventIDs.New(), Now: s.opts.Now, Log: s.opts.Log, Metrics: gateway.NewMetrics(s.registry),
 	})
