@@ -96,3 +96,36 @@ func (c *Call) WithParams(p map[string]any) *Call {
 	}
 	return &out
 }
+
+// CallByOperation is a Call of an API operation as far as its answer goes: what
+// Sensitive says of it in a protocol, "" being the one that current clients speak.
+// service is the catalog's id, which is the AWS CLI's command. An unknown service,
+// operation or protocol is refused as Unidentified.
+func (id *Identifier) CallByOperation(service, operation string, p Protocol) (*Call, error) {
+	s, err := id.cat.Lookup(service)
+	if err != nil {
+		return nil, refusal.Wrap(refusal.Unidentified, err, "there is no service %q; services are named as the AWS CLI's commands are: secretsmanager, dynamodb, ...", service)
+	}
+	op := s.Operations[operation]
+	if op == nil {
+		for name := range s.Operations {
+			if strings.EqualFold(name, operation) {
+				return nil, refusal.New(refusal.Unidentified, "%s has no operation %q; did you mean %s?", s.ID, operation, name)
+			}
+		}
+		return nil, refusal.New(refusal.Unidentified, "%s has no operation %q; operations are named as in AWS's API reference: GetSecretValue", s.ID, operation)
+	}
+	if p == "" {
+		p = Protocol(s.Protocols[0])
+	}
+	if !slices.Contains(s.Protocols, string(p)) {
+		return nil, refusal.New(refusal.Unidentified, "%s does not speak the protocol %q; it speaks %s", s.ID, string(p), strings.Join(s.Protocols, ", "))
+	}
+	d, err := s.Detail(operation)
+	if err != nil {
+		return nil, err
+	}
+	call := callByAction(s, operation, catalog.Action{Action: s.ID + ":" + operation}, "*", "", "")
+	call.Protocol, call.StreamingOutput, call.EventStreamOutput, call.detail = p, op.StreamingOutput, op.EventStreamOutput, d
+	return call, nil
+}
