@@ -2,7 +2,6 @@ package mask
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -241,6 +239,15 @@ func (p *Plan) maskHeaders(h http.Header, w *walk) {
 	}
 }
 
+// refuseRest is the refusal of an answer of which a part may have gone out.
+func refuseRest(err error) error {
+	var already *refusal.Error
+	if errors.As(err, &already) {
+		return already
+	}
+	return refusal.Wrap(refusal.Masking, err, "the rest of AWS's answer could not be masked (%s), so it was cut off; the call itself was made", err)
+}
+
 // refuse makes err the reason why an answer is withheld. A refusal by what gives
 // the body (no memory is left) stays what it is.
 func refuse(err error) *refusal.Error {
@@ -278,36 +285,6 @@ func readAll(r io.Reader, limit int64, declared string) ([]byte, error) {
 
 // maxHint is what an answer's declared length makes room for before it comes.
 const maxHint = 1 << 20
-
-// decodeBody takes off the content encoding.
-func decodeBody(h http.Header, wire []byte, limit int64) (plain []byte, decoded bool, err error) {
-	var codings []string
-	for _, v := range h.Values("Content-Encoding") {
-		for c := range strings.SplitSeq(v, ",") {
-			if c = strings.ToLower(strings.TrimSpace(c)); c != "" && c != "identity" {
-				codings = append(codings, c)
-			}
-		}
-	}
-	switch {
-	case len(codings) == 0:
-		return wire, false, nil
-	case !slices.Equal(codings, []string{"gzip"}):
-		return nil, false, errors.New("its content encoding is not known")
-	}
-	z, err := gzip.NewReader(bytes.NewReader(wire))
-	if err != nil {
-		return nil, false, errors.New("its gzip encoding is broken")
-	}
-	b, err := io.ReadAll(io.LimitReader(z, limit+1))
-	if err != nil {
-		return nil, false, errors.New("its gzip encoding is broken")
-	}
-	if int64(len(b)) > limit {
-		return nil, false, fmt.Errorf("decoded it is larger than the %d bytes that mask.max_body allows", limit)
-	}
-	return b, true, nil
-}
 
 // digestETag is an entity tag made of the body's digest, as S3's. Others are
 // version numbers: CloudFront wants them back when the thing is changed.
