@@ -2,14 +2,30 @@ package awsapi
 
 import "slices"
 
+const rangeHeader = "Range"
+
 // Without returns c less the named headers (canonical form). Masking uses it to
 // keep Range, conditions and checksum requests from AWS where the answer must be
-// read whole. Taking headers away is the only change there is: what remains was
-// judged.
+// read whole. Taking headers away is the only change there is beside WithRange: what
+// remains was judged.
 func (c Canonical) Without(names ...string) Canonical {
 	if len(names) == 0 || c.IsZero() {
 		return c
 	}
 	c.header = slices.DeleteFunc(slices.Clone(c.header), func(f field) bool { return slices.Contains(names, f.name) })
+	return c
+}
+
+// WithRange returns c with another Range, if it has one: masking asks for a wider
+// part of an object than the client does, and cuts the answer. No other header can
+// be changed, and none is added, so that the answer is never more than part of what
+// the judged request asks for.
+func (c Canonical) WithRange(value string) Canonical {
+	c.header = slices.Clone(c.header)
+	for i := range c.header {
+		if c.header[i].name == rangeHeader {
+			c.header[i].value = value
+		}
+	}
 	return c
 }

@@ -39,11 +39,15 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 	if err != nil {
 		return err
 	}
+	status, res, err := p.part.Cut(resp.StatusCode, res)
+	if err != nil {
+		return err
+	}
 	if res.Stream != nil {
-		h.answerStream(ctx, x, p, resp.StatusCode, res)
+		h.answerStream(ctx, x, p, status, res)
 		return nil
 	}
-	return h.answerWhole(ctx, x, p, resp.StatusCode, res)
+	return h.answerWhole(ctx, x, p, status, res)
 }
 
 // masked is the answer as the client may see it. One that ends an upload (an error)

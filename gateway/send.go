@@ -24,6 +24,7 @@ import (
 type permit struct {
 	call  *awsapi.Call
 	plan  *mask.Plan
+	part  mask.Widened // of the object that is asked for
 	scope policy.Scope
 	sent  bool
 	spool *spool.Spool // a body that streams and had to be read whole; nil: none
@@ -45,7 +46,11 @@ func (h *handler) permit(x *exchange) (*permit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &permit{call: x.call, plan: plan, scope: x.decision.Scope}, nil
+	part, err := plan.Range(x.call.Canonical().Header().Get("Range"))
+	if err != nil {
+		return nil, err
+	}
+	return &permit{call: x.call, plan: plan, part: part, scope: x.decision.Scope}, nil
 }
 
 // send is the only way to AWS. It needs a permit, which a decision made, and a
@@ -68,6 +73,9 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 	}
 
 	canonical := owned(p.call, x.target).Without(p.plan.DropForMask(p.call.Canonical().Method())...)
+	if p.part.Header != "" {
+		canonical = canonical.WithRange(p.part.Header)
+	}
 	var body io.Reader // nil: the judged body
 	if canonical.Streams() {
 		from := io.Reader(x.r.Body)

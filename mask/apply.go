@@ -53,7 +53,7 @@ func (p *Plan) Apply(ctx context.Context, status int, header http.Header, body i
 		scrubHeaders(h, w.found)
 	}
 	if !failed && !p.NeedsBody() {
-		stream, err := p.stream(w, h, body)
+		stream, err := p.open(w, status, h, body)
 		if err != nil {
 			return Result{}, refuse(err)
 		}
@@ -93,11 +93,6 @@ func (p *Plan) scrubError(body []byte) ([]byte, int) {
 		}
 	}
 	return ScrubError(body)
-}
-
-// stream is the body of an answer that is not read whole.
-func (p *Plan) stream(w *walk, h http.Header, body io.Reader) (io.Reader, error) {
-	return body, nil
 }
 
 // maskBody masks a body that was read whole and decoded. Where there is an Analyzer
@@ -305,14 +300,7 @@ func repair(h http.Header, body []byte, edited, decoded bool) {
 		// DynamoDB: decimal, of the bytes on the wire.
 		h.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
 	}
-	for k := range h {
-		if l := strings.ToLower(k); strings.HasPrefix(l, "x-amz-checksum-") && l != "x-amz-checksum-algorithm" {
-			delete(h, k)
-		}
-	}
-	for _, k := range []string{"Content-Md5", "Digest", "Repr-Digest", "Content-Digest"} {
-		h.Del(k)
-	}
+	dropDigests(h)
 	if edited && digestETag.MatchString(h.Get("Etag")) {
 		h.Del("Etag")
 	}

@@ -11,7 +11,7 @@ import (
 
 // canary finds one word in any text, and any text of a member called password. It
 // stands for the detectors where the question is which texts they get to see.
-type canary struct{}
+type canary struct{ *detect.Scanner }
 
 const found = "KANARIENVOGEL"
 

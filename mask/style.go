@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -168,4 +169,12 @@ func (w swapper) scalar(s []byte, typ string, style Style) string {
 		}
 	}
 	return w.text(s, typ, style)
+}
+
+// fit makes a replacement as long as what it replaces.
+func fit(word string, n int) []byte {
+	if len(word) > n {
+		word = ""
+	}
+	return append([]byte(word), strings.Repeat("*", n-len(word))...)
 }

@@ -50,6 +50,7 @@ type walk struct {
 // ask is which text is shown to it.
 type scanner interface {
 	Mask(context string, text []byte, replace func(rule string, secret []byte) []byte) ([]byte, []detect.Hit)
+	NewStream(replace func(rule string, secret []byte) []byte, keepLength bool) *detect.Stream
 }
 
 // mark is how a value is masked.

@@ -101,16 +101,22 @@ func TestFailsClosed(t *testing.T) {
 	const text = "Bob-CANARY"
 	release := make(chan struct{})
 	for name, h := range map[string]http.HandlerFunc{
-		"error":          func(w http.ResponseWriter, _ *http.Request) { http.Error(w, text, http.StatusInternalServerError) },
-		"not JSON":       func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>"+text) },
-		"an object":      func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"error":"`+text+`"}`) },
-		"null":           func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `null`) },
-		"outside":        func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `[{"start":0,"end":99,"score":1,"entity_type":"X"}]`) },
-		"negative":       func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `[{"start":-1,"end":2,"score":1,"entity_type":"X"}]`) },
+		"error":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, text, http.StatusInternalServerError) },
+		"not JSON":  func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>"+text) },
+		"an object": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"error":"`+text+`"}`) },
+		"null":      func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `null`) },
+		"outside": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `[{"start":0,"end":99,"score":1,"entity_type":"X"}]`)
+		},
+		"negative": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `[{"start":-1,"end":2,"score":1,"entity_type":"X"}]`)
+		},
 		"without an end": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `[{"start":0,"score":1}]`) },
-		"redirect":       func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://example.com/", http.StatusTemporaryRedirect) },
-		"slow":           func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-release },
-		"hangs up":       func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://example.com/", http.StatusTemporaryRedirect)
+		},
+		"slow":     func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-release },
+		"hangs up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := httptest.NewServer(h)
