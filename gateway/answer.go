@@ -78,7 +78,7 @@ func (h *handler) answerWhole(ctx context.Context, x *exchange, p *permit, statu
 	}
 	h.writeHeader(x, res.Header, status)
 	if _, err := x.w.Write(res.Body); err != nil && x.r.Method != http.MethodHead {
-		h.cut(x, errClientLeft.Error())
+		h.cut(x, errClientLeft)
 	}
 	if status >= 300 && p.body != nil && p.spool == nil {
 		h.linger(x)
@@ -100,22 +100,23 @@ func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, stat
 	src := newDigesting(res.Stream)
 	defer src.sum() // cut panics, and what hashes must end then too
 	if err := h.copy(x.w, src); err != nil {
-		if ctx.Err() != nil { // which ends the read from AWS too
+		if ctx.Err() != nil && err.Reason == refusal.Unavailable { // which ends the read from AWS too
 			err = errClientLeft
 		}
-		h.cut(x, err.Error())
+		h.cut(x, err)
 	}
 	h.countMasked(res)
 	sum, size := src.sum()
 	out := outcome{status: status, header: res.Header, size: size, sha256: sum, findings: res.Findings()}
 	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
-		h.cut(x, refusal.Of(h.notDurableAnswer(err)).Message)
+		h.cut(x, refusal.Of(h.notDurableAnswer(err)))
 	}
 }
 
-var errClientLeft = errors.New("the client went away")
+var errClientLeft = refusal.New(refusal.Unavailable, "the client went away")
 
-func (h *handler) copy(w http.ResponseWriter, r io.Reader) error {
+// copy passes on what r gives until its end. What could not be masked is never an end.
+func (h *handler) copy(w http.ResponseWriter, r io.Reader) *refusal.Error {
 	buf, _ := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	flush := http.NewResponseController(w)
@@ -132,8 +133,12 @@ func (h *handler) copy(w http.ResponseWriter, r io.Reader) error {
 		if err == io.EOF {
 			return nil
 		}
+		var unmasked *refusal.Error
+		if errors.As(err, &unmasked) {
+			return unmasked
+		}
 		if err != nil {
-			return errors.New("AWS broke the answer off")
+			return refusal.Wrap(refusal.Unavailable, err, "AWS broke the answer off")
 		}
 	}
 }

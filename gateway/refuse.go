@@ -76,10 +76,10 @@ func (g *Gateway) recordRefused(ctx context.Context, who *caller, userAgent stri
 // cut ends an exchange whose answer has begun and cannot be finished: on record
 // as aborted, and the client's connection closed, so that the answer cannot look
 // complete.
-func (h *handler) cut(x *exchange, message string) {
+func (h *handler) cut(x *exchange, e *refusal.Error) {
 	if x.recorded {
 		h.Metrics.aborted.Inc()
-		h.record(x.r.Context(), x, h.abortedEvent(x, &refusal.Error{Reason: refusal.Unavailable, Message: message}))
+		h.record(x.r.Context(), x, h.abortedEvent(x, e))
 	}
 	panic(http.ErrAbortHandler)
 }

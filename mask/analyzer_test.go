@@ -11,15 +11,15 @@ import (
 	"github.com/sallyport/sallyport/refusal"
 )
 
-// finder is an Analyzer that finds one word.
-type finder struct {
+// wordFinder is an Analyzer that finds one word.
+type wordFinder struct {
 	word  string
 	spans func([][]detect.Span) [][]detect.Span
 	err   error
 	asked [][]string
 }
 
-func (f *finder) Analyze(_ context.Context, texts []string) ([][]detect.Span, error) {
+func (f *wordFinder) Analyze(_ context.Context, texts []string) ([][]detect.Span, error) {
 	f.asked = append(f.asked, texts)
 	out := make([][]detect.Span, len(texts))
 	for i, t := range texts {
@@ -46,7 +46,7 @@ func TestAnalyzer(t *testing.T) {
 		"query":    {`<R><S>Bob</S><a x="Bob">by B<!-- -->ob</a></R>`, `<R><S>sallyport/masked</S><a x="sallyport/masked">by sallyport/masked</a></R>`},
 		"rest-xml": {`{"a":"Bob"}`, `{"a":"sallyport/masked"}`},
 	} {
-		f := &finder{word: "Bob"}
+		f := &wordFinder{word: "Bob"}
 		p := mustPlan(t, Options{Analyzer: f}, Input{Protocol: protocol, Members: []Member{body("S", "string")}})
 		r, err := p.Apply(t.Context(), 200, http.Header{}, strings.NewReader(c.in))
 		if err != nil || string(r.Body) != c.out {
@@ -67,7 +67,7 @@ func TestAnalyzer(t *testing.T) {
 
 // An analyzer that fails, or says what cannot be, leaves nothing to pass on.
 func TestAnalyzerFailsClosed(t *testing.T) {
-	for name, f := range map[string]*finder{
+	for name, f := range map[string]*wordFinder{
 		"error":     {err: errors.New("down")},
 		"too few":   {spans: func(s [][]detect.Span) [][]detect.Span { return s[:0] }},
 		"outside":   {spans: func(s [][]detect.Span) [][]detect.Span { s[0] = []detect.Span{{Start: 0, End: 999}}; return s }},
@@ -85,7 +85,7 @@ func TestAnalyzerFailsClosed(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := New(Options{Analyzer: &finder{}}).Plan(Input{Protocol: "rest-json", EventStreamOutput: true})
+	_, err := New(Options{Analyzer: &wordFinder{}}).Plan(Input{Protocol: "rest-json", EventStreamOutput: true})
 	var e *refusal.Error
 	if !errors.As(err, &e) || e.Reason != refusal.Denied {
 		t.Errorf("an event stream: %v", err)

@@ -126,6 +126,9 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 		r.style = path.As
 		p.rules = append(p.rules, at{rule: r})
 	}
+	if p.events {
+		p.stream = streamMember(in.Members)
+	}
 	if !m.passAWS {
 		for _, mem := range in.Members {
 			if !unmasked(mem, in.Unmask) {
@@ -138,9 +141,6 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 	}
 	if m.analyze != nil && p.events {
 		return nil, refusal.New(refusal.Denied, "this operation answers with an event stream, at which mask.presidio cannot look; the call was not made")
-	}
-	if p.Secret() && p.events {
-		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and its answer is in a format that cannot be masked yet; the call was not made")
 	}
 	if p.Secret() && !isJSON(in.Protocol) && !isXML(in.Protocol) && !isCBOR(in.Protocol) {
 		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and answers in the protocol %q cannot be; the call was not made", in.Protocol)
@@ -183,7 +183,7 @@ func (p *Plan) add(m Member) {
 		return
 	}
 	p.marks = true
-	if m.In == "payload" && m.Path == "" && (m.Type == "blob" || m.Type == "string") {
+	if !p.events && m.In == "payload" && m.Path == "" && (m.Type == "blob" || m.Type == "string") {
 		// The body is the value itself and no document.
 		p.raw = true
 		return
@@ -194,6 +194,21 @@ func (p *Plan) add(m Member) {
 	}
 	p.root.insert(split(m.Path, "."), m.Type, label)
 	p.xmlRoot.insert(split(m.XML, "/"), m.Type, label)
+}
+
+// streamMember is the name of the output's event stream, as far as its members tell:
+// where the stream is the payload, wire paths begin below it.
+func streamMember(members []Member) string {
+	for _, m := range members {
+		name, ok := strings.CutSuffix(m.Member, "."+m.Path)
+		if m.Path == "" { // the stream itself is marked
+			name, ok = m.Member, true
+		}
+		if ok && m.In == "payload" && !strings.Contains(name, ".") {
+			return name
+		}
+	}
+	return ""
 }
 
 func split(s, sep string) []string {

@@ -13,7 +13,9 @@ func (p *Plan) open(w *walk, status int, h http.Header, body io.Reader) (io.Read
 	if body == nil {
 		body = http.NoBody
 	}
-	if !p.masksObject() {
+	switch {
+	case p.events && (p.Secret() || w.scan != nil), p.masksObject():
+	default:
 		return body, nil
 	}
 	part := status == http.StatusPartialContent
@@ -31,6 +33,10 @@ func (p *Plan) open(w *walk, status int, h http.Header, body io.Reader) (io.Read
 	dropDigests(h)
 	if digestETag.MatchString(h.Get("Etag")) {
 		h.Del("Etag")
+	}
+	if p.events {
+		h.Del("Content-Length")
+		return newEventReader(p, w, plain), nil
 	}
 	return newObjectReader(w, plain), nil
 }

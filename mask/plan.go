@@ -60,6 +60,7 @@ type Plan struct {
 	raw      bool              // the body itself is the secret value
 	object   bool              // the body is an object that streams
 	events   bool              // the body is an event stream
+	stream   string            // the output's event stream member, "" where not known
 }
 
 // NeedsBody reports that a successful answer is read whole before any of it is

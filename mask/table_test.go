@@ -189,7 +189,6 @@ func TestWithheld(t *testing.T) {
 func TestPlanRefuses(t *testing.T) {
 	m := []Member{body("S", "string")}
 	for name, in := range map[string]Input{
-		"event stream":      {Protocol: "rest-json", Members: m, EventStreamOutput: true},
 		"no key":            {Protocol: "json", Members: m, Style: Fingerprint},
 		"no key for a path": {Protocol: "json", Paths: []Path{{"a", Fingerprint}}},
 		"no protocol":       {Members: m},
