@@ -3,8 +3,10 @@ package mask
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -221,17 +223,20 @@ func TestBadFrames(t *testing.T) {
 		b[(i+len(b))%len(b)] ^= 1
 		return b
 	}
-	twice := eventstream.Message{Headers: eventstream.Headers{
-		{Name: ":message-type", Value: eventstream.StringValue("event")},
-		{Name: ":event-type", Value: eventstream.StringValue("d")}, {Name: ":event-type", Value: eventstream.StringValue("e")},
-	}, Payload: []byte("CANARY")}
-	var b bytes.Buffer
-	if err := eventstream.NewEncoder().Encode(&b, twice); err != nil {
-		t.Fatal(err)
+	twice := func(second string) []byte {
+		var b bytes.Buffer
+		if err := eventstream.NewEncoder().Encode(&b, eventstream.Message{Headers: eventstream.Headers{
+			{Name: ":message-type", Value: eventstream.StringValue("event")},
+			{Name: ":event-type", Value: eventstream.StringValue("d")}, {Name: ":event-type", Value: eventstream.StringValue(second)},
+		}, Payload: []byte(`{"a":"CANARY"}`)}); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
 	}
 	for name, frame := range map[string][]byte{
 		"message checksum": flip(-1), "payload": flip(-6), "header": flip(14), "length": flip(3), "headers' length": flip(7), "prelude checksum": flip(9),
-		"type twice":     b.Bytes(),
+		"type twice":     twice("e"),
+		"twice the same": twice("d"),
 		"no type":        ev{contentType: "application/json", payload: `{"a":"CANARY"}`}.frame(t),
 		"message type":   ev{typ: "d", payload: `{"a":"CANARY"}`, header: map[string]eventstream.Value{":message-type": eventstream.StringValue("other")}}.frame(t),
 		"not JSON":       jsonEvent("d", `{"a":"CANARY"`).frame(t),
@@ -342,4 +347,25 @@ func (c *chopped) Read(p []byte) (int, error) {
 	n := copy(p, c.b[:1+c.r.IntN(len(c.b))])
 	c.b = c.b[n:]
 	return n, nil
+}
+
+// Lengths that are wrong, or that no event of AWS's has, are refused before what they
+// announce is waited for.
+func TestLengthsAreCheckedFirst(t *testing.T) {
+	prelude := func(total, headers uint32) []byte {
+		b := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, total), headers)
+		return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
+	}
+	wrong := prelude(100, 0)
+	wrong[3]++
+	for name, b := range map[string][]byte{
+		"checksum": wrong, "large headers": prelude(1<<20, maxFrameHeaders+1), "headers beyond the end": prelude(100, 85), "too short": prelude(15, 0), "too long": prelude(maxFrame+1, 0),
+	} {
+		f := &feed{t: t, pieces: make(chan []byte, 1)}
+		f.pieces <- b
+		_, _, err := masked(t, eventsPlan(t, Options{MaxBody: 1 << 30}, Input{Paths: paths("a.b")}), f)
+		if ref := refused(err); ref == nil || ref.Reason != refusal.Masking {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -248,6 +248,9 @@ func TestMaskedObjects(t *testing.T) {
 	if again, err := io.ReadAll(res.Stream); err != nil || !bytes.Equal(again, b) || len(res.Header) != 0 {
 		t.Errorf("gzip: %q %v %v", again, res.Header, err)
 	}
+	if _, err := p.Apply(t.Context(), 206, http.Header{"Content-Encoding": {"gzip"}, "Content-Range": {"bytes 0-9/99"}}, &z); refused(err) == nil {
+		t.Errorf("a part of something encoded: %v", err)
+	}
 	if _, err := p.Apply(t.Context(), 200, http.Header{"Content-Encoding": {"aws-chunked"}}, strings.NewReader(text)); refused(err) == nil {
 		t.Errorf("aws-chunked: %v", err)
 	}
