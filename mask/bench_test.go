@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -55,5 +56,37 @@ func BenchmarkApply(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkEvents is one event of a model's answer with detectors on.
+func BenchmarkEvents(b *testing.B) {
+	const n = 2000
+	p := eventsPlan(b, Options{Scanner: defaults(b)}, Input{})
+	in := bytes.Repeat(jsonEvent("contentBlockDelta", `{"contentBlockIndex":0,"delta":{"text":" word and"},"p":"abcdefghijk"}`).frame(b), n)
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := masked(b, p, bytes.NewReader(in)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/event")
+}
+
+// BenchmarkObject is a log file with detectors on.
+func BenchmarkObject(b *testing.B) {
+	p := objectPlan(b)
+	in := strings.Repeat("2026-01-02T03:04:05Z INFO request id=abc-123 took 35ms path=/a/b/c\n", 1<<14)
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		res, err := p.Apply(b.Context(), 200, http.Header{}, strings.NewReader(in))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Stream); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
