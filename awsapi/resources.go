@@ -46,7 +46,7 @@ func (r *resolver) actions(d *catalog.Detail) []Action {
 		}
 		out = append(out, a)
 	}
-	return append(out, r.inside()...)
+	return append(r.beside(out), r.inside()...)
 }
 
 // unneeded: a dependent action on what a member names is not needed where the

@@ -106,6 +106,16 @@ func (r *router) find(out []match, c candidate, method string, segs []string, qu
 	for _, op := range r.exact[routeKey{method, len(segs)}] {
 		fit(op)
 	}
+	if last := len(segs) - 1; r.svc.ID == "lambda" && last > 0 && segs[last] == "" {
+		// Models before 2024 wrote /2015-03-31/functions/ for what is a collection's
+		// name now. AWS serves both; clients with those models are in use.
+		segs = segs[:last]
+		for _, op := range r.exact[routeKey{method, last}] {
+			if !op.Parsed[last-1].Label {
+				fit(op)
+			}
+		}
+	}
 	for _, op := range r.greedy[method] {
 		fit(op)
 	}
