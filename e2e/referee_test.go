@@ -157,8 +157,8 @@ func startMinIO(t *testing.T) *referee {
 }
 
 // policyForMinIO is a session policy less what MinIO refuses whole: the condition
-// key aws:ResourceAccount (it has no accounts), KMS's actions, a condition on the
-// action `*` (there is S3 alone), and statements with NotAction.
+// key aws:ResourceAccount (it has no accounts), KMS's actions and s3:PutObjectAcl, a
+// condition on the action `*` (there is S3 alone), and statements with NotAction.
 func policyForMinIO(text string) (string, error) {
 	var doc struct {
 		Version   string
@@ -183,7 +183,7 @@ func policyForMinIO(text string) (string, error) {
 			}
 			list = slices.DeleteFunc(list, func(v any) bool {
 				s, _ := v.(string)
-				return strings.HasPrefix(s, "kms:") || strings.HasPrefix(s, "arn:aws:kms:")
+				return strings.HasPrefix(s, "kms:") || strings.HasPrefix(s, "arn:aws:kms:") || s == "s3:PutObjectAcl"
 			})
 			if member == "Action" && len(list) == 1 {
 				switch list[0] {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
@@ -23,25 +24,28 @@ func (h *handler) linger(x *exchange) {
 	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return
 	}
-	control := http.NewResponseController(x.w)
-	end := time.Now().Add(lingerTotal) // sockets know no other clock
 	// Before it writes an answer, net/http reads up to 256 KiB of what is unread.
-	if control.SetReadDeadline(end) != nil || control.Flush() != nil {
+	if bound(x, time.Now().Add(lingerTotal), lingerPause) != nil || http.NewResponseController(x.w).Flush() != nil {
 		return
 	}
 	buf, _ := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	for left := lingerBytes; left > 0; {
-		deadline := time.Now().Add(lingerPause)
-		if deadline.After(end) {
-			deadline = end
-		}
-		if control.SetReadDeadline(deadline) != nil {
-			return
-		}
 		n, err := x.r.Body.Read(*buf)
 		if left -= n; err != nil {
 			break
 		}
 	}
+}
+
+// bound holds what is still read of the client's body to an end and each read to a
+// pause, those that wait included. Sockets know no other clock than the system's.
+func bound(x *exchange, end time.Time, pause time.Duration) error {
+	body, ok := x.r.Body.(interface {
+		Bound(end time.Time, pause time.Duration) error
+	})
+	if !ok {
+		return errors.New("gateway: a body that cannot be bounded")
+	}
+	return body.Bound(end, pause)
 }

@@ -117,7 +117,7 @@ func (h *handler) stopUpload(x *exchange, p *permit) {
 		return
 	}
 	x.w.Header().Set("Connection", "close")
-	if err := http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)); err != nil {
+	if err := bound(x, time.Unix(1, 0), 0); err != nil {
 		h.Log.WarnContext(x.r.Context(), "the reading of an upload could not be ended", "requestID", x.id, "cause", err.Error())
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"math/big"
 	mrand "math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -258,3 +260,45 @@ func (s slow) Write(p []byte) (int, error) {
 }
 
 func (slow) SetWriteDeadline(time.Time) error { return nil }
+
+// A body's reads are held to the bound that is set while one waits, and before the
+// next; an end that has passed ends reading, and a later one takes it up again.
+func TestBound(t *testing.T) {
+	results := make(chan error, 8)
+	took := make(chan struct{}, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b := &stallingBody{ReadCloser: r.Body, c: http.NewResponseController(w), timeout: time.Hour}
+		read := func() error { _, err := b.Read(make([]byte, 1)); return err }
+		results <- read() // the byte that is there
+		waiting := make(chan error, 1)
+		go func() { waiting <- read() }()
+		<-took
+		if err := b.Bound(time.Unix(1, 0), 0); err != nil {
+			t.Error(err)
+		}
+		results <- <-waiting
+		results <- read()
+		if err := b.Bound(time.Now().Add(time.Hour), time.Millisecond); err != nil {
+			t.Error(err)
+		}
+		results <- read()
+	}))
+	defer srv.Close()
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-results; err != nil {
+		t.Fatal(err)
+	}
+	took <- struct{}{}
+	for range 3 {
+		if err := <-results; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+	}
+}

@@ -125,10 +125,36 @@ type stallingBody struct {
 	io.ReadCloser
 	c       *http.ResponseController
 	timeout time.Duration
+
+	mu    sync.Mutex // a read may begin while another goroutine bounds it
+	end   time.Time  // no read waits longer; zero: no end
+	pause time.Duration
+}
+
+// Bound holds what is still read of the body to an end, and each read to a pause. A
+// read that waits is bounded, too. An end that has passed ends reading; a later one
+// takes it up again.
+func (b *stallingBody) Bound(end time.Time, pause time.Duration) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.end, b.pause = end, pause
+	return b.c.SetReadDeadline(b.deadline())
+}
+
+func (b *stallingBody) deadline() time.Time {
+	if b.end.IsZero() {
+		return time.Now().Add(b.timeout)
+	}
+	if d := time.Now().Add(b.pause); d.Before(b.end) {
+		return d
+	}
+	return b.end
 }
 
 func (b *stallingBody) Read(p []byte) (int, error) {
-	_ = b.c.SetReadDeadline(time.Now().Add(b.timeout))
+	b.mu.Lock()
+	_ = b.c.SetReadDeadline(b.deadline())
+	b.mu.Unlock()
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
 		// From here on the server itself reads, to notice that the client went away.
