@@ -110,8 +110,11 @@ func (v *events) body(e *pending, h map[string]string, event string, here eventP
 		if edits, err = v.xml(payload, slices.Concat(here.nodes, here.any().nodes), slices.Concat(here.rules, here.any().rules), false); err == nil {
 			e.doc = &document{src: apply(payload, edits)}
 		}
-	case "cbor":
-		return errPayload
+	case "cbor": // no text of AWS's goes on in another event in this format
+		var edits []edit
+		if edits, err = v.cbor(payload, here.nodes, here.rules); err == nil {
+			e.doc = &document{src: apply(payload, edits)}
+		}
 	default:
 		e.doc, err = v.raw(&marks, e, event, here, whole)
 	}

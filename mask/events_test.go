@@ -240,7 +240,7 @@ func TestBadFrames(t *testing.T) {
 		"no type":        ev{contentType: "application/json", payload: `{"a":"CANARY"}`}.frame(t),
 		"message type":   ev{typ: "d", payload: `{"a":"CANARY"}`, header: map[string]eventstream.Value{":message-type": eventstream.StringValue("other")}}.frame(t),
 		"not JSON":       jsonEvent("d", `{"a":"CANARY"`).frame(t),
-		"CBOR":           ev{typ: "d", contentType: "application/cbor", payload: "\xa1\x61a\x66CANARY"}.frame(t),
+		"CBOR":           ev{typ: "d", contentType: "application/cbor", payload: "\xa1\x61a\x66CANAR"}.frame(t),
 		"over the limit": jsonEvent("d", `{"a":"CANARY`+strings.Repeat("x", 1<<16)+`"}`).frame(t),
 		"header path":    ev{typ: "d", payload: "{}", header: map[string]eventstream.Value{"h": eventstream.StringValue("CANARY")}}.frame(t),
 	} {
@@ -367,5 +367,17 @@ func TestLengthsAreCheckedFirst(t *testing.T) {
 		if ref := refused(err); ref == nil || ref.Reason != refusal.Masking {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// An event in CBOR is masked by paths and by detectors as one in JSON.
+func TestEventsInCBOR(t *testing.T) {
+	p := eventsPlan(t, Options{Scanner: defaults(t)}, Input{Protocol: rpcCBOR, Paths: paths("d.a")})
+	out, _, err := masked(t, p, bytes.NewReader(ev{typ: "d", contentType: "application/cbor", payload: string(obj("a", "CANARY", "b", plantedKey, "c", "fine"))}.frame(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(messages(t, out)[0].Payload), string(obj("a", Token, "b", Token, "c", "fine")); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
