@@ -32,7 +32,7 @@ func (r Result) Findings() []Finding {
 	if r.found == nil {
 		return nil
 	}
-	return r.found.list()
+	return r.found.sorted()
 }
 
 // Apply masks an answer: status, headers and body as AWS sent them. The error is
@@ -125,9 +125,12 @@ func (p *Plan) edited(w *walk, plain []byte, failed bool) ([]byte, error) {
 	}
 	var err error
 	for _, read := range p.readers(plain, failed) {
+		if read == nil {
+			break
+		}
 		var edits []edit
 		var e error
-		if edits, e = read(w, plain, failed); e == nil {
+		if edits, e = read(p, w, plain, failed); e == nil {
 			return apply(plain, edits), nil
 		}
 		if err == nil {
@@ -146,30 +149,32 @@ func (p *Plan) edited(w *walk, plain []byte, failed bool) ([]byte, error) {
 func (p *Plan) free() bool { return strings.HasPrefix(p.protocol, "rest-") }
 
 // reader collects the edits of a document in one format.
-type reader func(w *walk, src []byte, failed bool) ([]edit, error)
+type reader func(p *Plan, w *walk, src []byte, failed bool) ([]edit, error)
 
 // readers are the formats that the body may have, by the operation's protocol and
 // never by the answer's Content-Type. An error may come from a stage before the
 // service, in another one. In REST-XML a payload may be JSON text (S3's bucket
 // policies).
-func (p *Plan) readers(plain []byte, failed bool) []reader {
+func (p *Plan) readers(plain []byte, failed bool) [3]reader {
 	text := bytes.TrimLeft(plain, " \t\r\n")
 	braced := len(text) > 0 && (text[0] == '{' || text[0] == '[')
 	var first reader
 	switch {
 	case p.object:
-		return []reader{p.readJSON, p.readJSONLines}
+		return [3]reader{(*Plan).readJSON, (*Plan).readJSONLines}
 	case isXML(p.protocol) && !(p.protocol == "rest-xml" && braced):
-		first = p.readXML
-	case isCBOR(p.protocol):
-		first = p.readCBOR
+		first = (*Plan).readXML
+	case isCBOR(p.protocol), isJSON(p.protocol) && len(plain) > 0 && plain[0]>>5 == cborMap:
+		// A service that speaks both may answer in CBOR what was asked in JSON. A map
+		// in CBOR begins with a byte that no text in UTF-8 begins with.
+		first = (*Plan).readCBOR
 	default:
-		first = p.readJSON
+		first = (*Plan).readJSON
 	}
 	if failed {
-		return []reader{first, p.readJSON, p.readXML}
+		return [3]reader{first, (*Plan).readJSON, (*Plan).readXML}
 	}
-	return []reader{first}
+	return [3]reader{first}
 }
 
 func (p *Plan) readJSON(w *walk, src []byte, failed bool) ([]edit, error) {
@@ -213,6 +218,9 @@ func roots(n *node, failed bool) []*node {
 }
 
 func (p *Plan) maskHeaders(h http.Header, w *walk) {
+	if len(p.headers) == 0 && len(p.prefixes) == 0 && !w.looks() {
+		return
+	}
 	for k, vs := range h {
 		name := strings.ToLower(k)
 		path, hit := p.headers[name]

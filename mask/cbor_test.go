@@ -223,3 +223,18 @@ func TestCBORErrorsAreScrubbed(t *testing.T) {
 		t.Errorf("%q %v", r.Body, err)
 	}
 }
+
+// A service that speaks both may answer in CBOR what was asked in JSON; nothing
+// that is text is taken for it.
+func TestCBORAnswersJSON(t *testing.T) {
+	p := mustPlan(t, Options{}, Input{Protocol: "json", Members: []Member{body("S", "string")}})
+	r, err := p.Apply(t.Context(), 200, nil, strings.NewReader(string(obj("S", "K", "n", "n"))))
+	if want := string(obj("S", Token, "n", "n")); err != nil || string(r.Body) != want {
+		t.Errorf("%q %v", r.Body, err)
+	}
+	for _, in := range []string{`{"S":"K"`, "<S>K</S>", "\xa1\x61S\x61", "\xa1\x61S\x61KK", "\xbf"} {
+		if r, err := p.Apply(t.Context(), 200, nil, strings.NewReader(in)); err == nil {
+			t.Errorf("%q became %q", in, r.Body)
+		}
+	}
+}

@@ -24,21 +24,45 @@ type Finding struct {
 	Count    int    // how many values
 }
 
-type findings struct{ counts map[Finding]int }
-
-func (f *findings) add(path, source, detector string) {
-	if f.counts == nil {
-		f.counts = map[Finding]int{}
-	}
-	f.counts[Finding{Path: path, Source: source, Detector: detector}]++
+// findings counts what was masked, by place. Most answers have one or two places: a
+// list is quicker than a map then, and the map takes over where there are many.
+type findings struct {
+	list  []Finding
+	where map[Finding]int // index in list, once there are more than fewPlaces
 }
 
-func (f *findings) list() []Finding {
-	out := make([]Finding, 0, len(f.counts))
-	for k, n := range f.counts {
-		k.Count = n
-		out = append(out, k)
+const fewPlaces = 16
+
+func (f *findings) add(path, source, detector string) {
+	key := Finding{Path: path, Source: source, Detector: detector}
+	if f.where != nil {
+		if i, ok := f.where[key]; ok {
+			f.list[i].Count++
+			return
+		}
+	} else {
+		for i := range f.list {
+			if x := &f.list[i]; x.Path == path && x.Source == source && x.Detector == detector {
+				x.Count++
+				return
+			}
+		}
 	}
+	f.list = append(f.list, Finding{path, source, detector, 1})
+	switch n := len(f.list); {
+	case f.where != nil:
+		f.where[key] = n - 1
+	case n > fewPlaces:
+		f.where = make(map[Finding]int, 2*n)
+		for i, x := range f.list {
+			x.Count = 0
+			f.where[x] = i
+		}
+	}
+}
+
+func (f *findings) sorted() []Finding {
+	out := slices.Clone(f.list)
 	slices.SortFunc(out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Detector, b.Detector))
 	})

@@ -126,3 +126,25 @@ func TestStyleNames(t *testing.T) {
 		t.Error("the stricter of two styles")
 	}
 }
+
+// Whatever the places and their order, each is counted once for each time.
+func TestFindingsCount(t *testing.T) {
+	if err := quick.Check(func(places []uint8) bool {
+		var f findings
+		want := map[string]int{}
+		for _, p := range places {
+			name := string(rune('a' + p%40))
+			f.add(name, SourceRule, "")
+			want[name]++
+		}
+		got := f.sorted()
+		for _, x := range got {
+			if want[x.Path] != x.Count {
+				return false
+			}
+		}
+		return len(got) == len(want)
+	}, &quick.Config{MaxCount: 500}); err != nil {
+		t.Error(err)
+	}
+}
