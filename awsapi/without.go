@@ -1,13 +1,17 @@
 package awsapi
 
-import "slices"
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
 
 const rangeHeader = "Range"
 
 // Without returns c less the named headers (canonical form). Masking uses it to
 // keep Range, conditions and checksum requests from AWS where the answer must be
-// read whole. Taking headers away is the only change there is beside WithRange: what
-// remains was judged.
+// read whole. Taking headers away is the only change there is beside WithRange and
+// WithoutPart: what remains was judged.
 func (c Canonical) Without(names ...string) Canonical {
 	if len(names) == 0 || c.IsZero() {
 		return c
@@ -27,5 +31,17 @@ func (c Canonical) WithRange(value string) Canonical {
 			c.header[i].value = value
 		}
 	}
+	return c
+}
+
+// WithoutPart returns c less a partNumber=1 of a GET: the object in place of its first
+// part, for masking, which needs what stands around a secret. Nothing else of the
+// query can be taken away.
+func (c Canonical) WithoutPart() Canonical {
+	if c.method != http.MethodGet {
+		return c
+	}
+	pairs := slices.DeleteFunc(strings.Split(c.rawQuery, "&"), func(s string) bool { return s == "partNumber=1" })
+	c.rawQuery = strings.Join(pairs, "&")
 	return c
 }

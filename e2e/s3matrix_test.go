@@ -16,9 +16,9 @@ import (
 	"testing"
 )
 
-// inFront is a world whose gateway runs in front of r. Its temporary folder is its
-// own.
-func inFront(t *testing.T, r *referee) (w *world, gateway *process) {
+// inFront is a world whose gateway runs in front of r, with further sections in its
+// configuration. Its temporary folder is its own.
+func inFront(t *testing.T, r *referee, sections ...string) (w *world, gateway *process) {
 	t.Helper()
 	if err := build(); err != nil {
 		t.Fatal(err)
@@ -27,6 +27,7 @@ func inFront(t *testing.T, r *referee) (w *world, gateway *process) {
 	w.must("init", "--role-arn", role)
 	w.copy("matrix.yaml")
 	w.copy("sallyport.yaml", "{{proxy}}", w.proxy, "{{moto}}", r.front.URL, "{{role}}", role, "us-east-1", r.region, "policy.yaml", "matrix.yaml")
+	w.write("sallyport.yaml", w.read("sallyport.yaml")+strings.Join(sections, "\n"))
 	w.must("check")
 	if err := os.Mkdir(filepath.Join(w.dir, "tmp"), 0o700); err != nil {
 		t.Fatal(err)

@@ -76,6 +76,9 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 	if p.part.Header != "" {
 		canonical = canonical.WithRange(p.part.Header)
 	}
+	if p.part.Whole {
+		canonical = canonical.WithoutPart()
+	}
 	var body io.Reader // nil: the judged body
 	if canonical.Streams() {
 		from := io.Reader(x.r.Body)

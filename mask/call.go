@@ -1,7 +1,7 @@
 package mask
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
 
 	"github.com/sallyport/sallyport/awsapi"
@@ -13,9 +13,11 @@ const maxPlans = 1024
 // PlanCall is Plan for an identified call: the rest is the decision's. Calls of one
 // operation under the same rule share one plan, which does not change.
 func (m *Masker) PlanCall(call *awsapi.Call, paths []Path, style Style, unmask []string) (*Plan, error) {
-	part := false
+	part := ""
 	if call.StreamingOutput && m.objects {
-		_, part = call.Params()["PartNumber"]
+		if n, ok := call.Params()["PartNumber"]; ok {
+			part = fmt.Sprint(n)
+		}
 	}
 	key := planKey(call, part, paths, style, unmask)
 	if p, ok := m.plans.Get(key); ok {
@@ -45,9 +47,9 @@ func (m *Masker) PlanCall(call *awsapi.Call, paths []Path, style Style, unmask [
 
 // planKey joins what a plan depends on. No part holds a NUL: names come from the
 // catalog, and the policy refuses paths with characters that cannot be printed.
-func planKey(call *awsapi.Call, part bool, paths []Path, style Style, unmask []string) string {
+func planKey(call *awsapi.Call, part string, paths []Path, style Style, unmask []string) string {
 	var b strings.Builder
-	for _, s := range append([]string{call.Service, call.Operation, string(call.Protocol), string(style), strconv.FormatBool(part)}, call.Twins...) {
+	for _, s := range append([]string{call.Service, call.Operation, string(call.Protocol), string(style), part}, call.Twins...) {
 		b.WriteString(s)
 		b.WriteByte(0)
 	}

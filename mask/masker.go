@@ -92,9 +92,9 @@ type Input struct {
 	// body or an event stream.
 	StreamingOutput   bool
 	EventStreamOutput bool
-	// Part says that the call asks for one of the parts in which an object was
-	// uploaded (S3's partNumber).
-	Part bool
+	// Part is the number of the part of an object that the call asks for, "" for none
+	// (S3's partNumber).
+	Part string
 }
 
 // Path is one path of a rule and how it masks.
@@ -148,8 +148,14 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 	if isXML(in.Protocol) && len(in.Recursive) > 0 && p.marks {
 		return nil, refusal.New(refusal.Denied, "this operation returns values that must be masked, and its answer is recursive XML, which cannot be masked; the call was not made")
 	}
-	if in.Part && p.masksObject() {
-		return nil, refusal.New(refusal.Denied, "the object is masked on its way, and a secret may reach over two of its parts; ask without partNumber, for the whole object or for a range of bytes. The call was not made")
+	if p.masksObject() && in.Part != "" {
+		// A secret may reach over two parts, and which bytes a part has is not known
+		// before it comes. The first is all of the object then, as of one that was put
+		// in one request; there are no others.
+		if in.Part != "1" {
+			return nil, refusal.New(refusal.Denied, "the object is masked on its way, and is one part then; ask for partNumber 1, the whole object or a range of bytes. The call was not made")
+		}
+		p.onePart = true
 	}
 	if p.fingerprints(in) && len(m.swap.key) < KeySize {
 		return nil, refusal.Wrap(refusal.Denied, errNoKey, "the rule that allows this call masks by fingerprints, for which the gateway has no key, so the call was not made")

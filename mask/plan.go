@@ -83,6 +83,7 @@ type Plan struct {
 	marks    bool              // the catalog marks something in the body
 	raw      bool              // the body itself is the secret value
 	object   bool              // the body is an object that streams
+	onePart  bool              // and its first part is asked for
 	events   bool              // the body is an event stream
 	stream   string            // the output's event stream member, "" where not known
 }

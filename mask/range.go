@@ -19,6 +19,9 @@ import (
 type Widened struct {
 	// Header is the Range to send; "" leaves the request's as it is.
 	Header string
+	// Whole says that the request's partNumber is not sent: the answer is the object,
+	// as its one part.
+	Whole bool
 
 	asked       string // the client's header
 	first, last int64  // of what it asked for; first < 0: the last `last` bytes; last < 0: to the end
@@ -30,11 +33,17 @@ type Widened struct {
 // before the call is sent; the error is a *refusal.Error of reason Denied: one range
 // of bytes is all that can be cut out of what is masked.
 func (p *Plan) Range(header string) (Widened, error) {
+	if p.onePart && header == "" {
+		return Widened{Whole: true}, nil
+	}
 	if header == "" || !p.masksObject() {
 		return Widened{}, nil
 	}
 	deny := func(what string) (Widened, error) {
 		return Widened{}, refusal.New(refusal.Denied, "the object is masked on its way, and %s; ask for one range of bytes (Range: bytes=0-1023) or for the whole object. The call was not made", what)
+	}
+	if p.onePart {
+		return deny("both a range and a part are asked for")
 	}
 	unit, spec, ok := strings.Cut(header, "=")
 	if !ok || !strings.EqualFold(strings.TrimSpace(unit), "bytes") {
@@ -82,6 +91,9 @@ func position(s string) int64 {
 
 // Cut cuts what was asked for out of the answer that Apply has masked.
 func (w Widened) Cut(status int, r Result) (int, Result, error) {
+	if w.Whole {
+		return w.onePart(status, r)
+	}
 	if w.Header == "" {
 		return status, r, nil
 	}
@@ -115,6 +127,24 @@ func (w Widened) Cut(status int, r Result) (int, Result, error) {
 	r.Header.Set("Content-Length", strconv.FormatInt(last-first+1, 10))
 	r.Stream = &cutReader{r: r.Stream, skip: first - start, left: last - first + 1}
 	return status, r, nil
+}
+
+// onePart makes the whole object what S3 answers where its first part is asked for
+// and there is no other. An empty object, and one of unknown length (it was decoded),
+// stay as they are: that they are whole is all that a client needs to know.
+func (w Widened) onePart(status int, r Result) (int, Result, error) {
+	if n := position(or0(r.Header.Get("Content-Length"))); status == http.StatusOK && r.Stream != nil && n > 0 {
+		r.Header.Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", n-1, n))
+		status = http.StatusPartialContent
+	}
+	return status, r, nil
+}
+
+func or0(s string) string {
+	if s == "" {
+		return "0"
+	}
+	return s
 }
 
 // contentRange reads Content-Range (RFC 9110, section 14.4). Without it the answer is

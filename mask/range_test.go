@@ -145,13 +145,17 @@ func TestRangesRefused(t *testing.T) {
 			t.Errorf("%q: %q %v", v, w.Header, err)
 		}
 	}
-	_, err := New(Options{Scanner: defaults(t), MaskObjects: true}).Plan(Input{Protocol: "rest-xml", StreamingOutput: true, Part: true})
+	_, err := New(Options{Scanner: defaults(t), MaskObjects: true}).Plan(Input{Protocol: "rest-xml", StreamingOutput: true, Part: "2"})
 	if refused(err) == nil || refused(err).Reason != refusal.Denied {
-		t.Errorf("a part: %v", err)
+		t.Errorf("the second part: %v", err)
+	}
+	first := mustPlan(t, Options{Scanner: defaults(t), MaskObjects: true}, Input{Protocol: "rest-xml", StreamingOutput: true, Part: "1"})
+	if w, err := first.Range("bytes=0-1"); refused(err) == nil {
+		t.Errorf("a part and a range: %v %v", w, err)
 	}
 	// Where nothing is masked, or all of it is read, the request stays.
 	for name, p := range map[string]*Plan{
-		"off":      mustPlan(t, Options{Scanner: defaults(t)}, Input{Protocol: "rest-xml", StreamingOutput: true, Part: true}),
+		"off":      mustPlan(t, Options{Scanner: defaults(t)}, Input{Protocol: "rest-xml", StreamingOutput: true, Part: "2"}),
 		"document": mustPlan(t, Options{Scanner: defaults(t), MaskObjects: true}, Input{Protocol: "rest-xml"}),
 		"rule":     mustPlan(t, Options{Scanner: defaults(t), MaskObjects: true}, Input{Protocol: "rest-xml", StreamingOutput: true, Paths: paths("a")}),
 	} {
@@ -302,4 +306,31 @@ func FuzzRange(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The first part of an object that is masked is all of it.
+func TestFirstPart(t *testing.T) {
+	p := mustPlan(t, Options{Scanner: defaults(t), MaskObjects: true}, Input{Protocol: "rest-xml", StreamingOutput: true, Part: "1"})
+	w, err := p.Range("")
+	if err != nil || !w.Whole || w.Header != "" {
+		t.Fatalf("%+v %v", w, err)
+	}
+	for length, c := range map[string]struct {
+		status  int
+		content string
+	}{"22": {206, "bytes 0-21/22"}, "0": {200, ""}, "": {200, ""}, "x": {200, ""}} {
+		h := http.Header{"Content-Length": {length}}
+		if length == "" {
+			h = nil
+		}
+		r, err := p.Apply(t.Context(), 200, h, strings.NewReader(" "+plantedKey+" "))
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, r, err := w.Cut(200, r)
+		body, readErr := io.ReadAll(r.Stream)
+		if err != nil || readErr != nil || status != c.status || r.Header.Get("Content-Range") != c.content || strings.Contains(string(body), plantedKey) || len(body) != 22 {
+			t.Errorf("%q: %d %v %q %v", length, status, r.Header, body, err)
+		}
+	}
 }
