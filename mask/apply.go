@@ -309,7 +309,11 @@ func repair(h http.Header, body []byte, edited, decoded bool) {
 		h.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
 	}
 	dropDigests(h)
-	if edited && digestETag.MatchString(h.Get("Etag")) {
+	if !edited {
+		return
+	}
+	h.Del("X-Amz-Checksum-Type")
+	if digestETag.MatchString(h.Get("Etag")) {
 		h.Del("Etag")
 	}
 }

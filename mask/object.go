@@ -31,6 +31,7 @@ func (p *Plan) open(w *walk, status int, h http.Header, body io.Reader) (io.Read
 	}
 	// Whether anything is masked is not known when these go out.
 	dropDigests(h)
+	h.Del("X-Amz-Checksum-Type")
 	if digestETag.MatchString(h.Get("Etag")) {
 		h.Del("Etag")
 	}
@@ -50,7 +51,7 @@ func (p *Plan) masksObject() bool {
 // would let an agent test guesses of a short secret.
 func dropDigests(h http.Header) {
 	for k := range h {
-		if l := strings.ToLower(k); strings.HasPrefix(l, "x-amz-checksum-") && l != "x-amz-checksum-algorithm" {
+		if l := strings.ToLower(k); strings.HasPrefix(l, "x-amz-checksum-") && l != "x-amz-checksum-algorithm" && l != "x-amz-checksum-type" {
 			delete(h, k)
 		}
 	}
