@@ -127,6 +127,11 @@ func TestRecord(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Fatalf("ended with %v", err)
 	}
+	// The server may give what comes now to the one that has just left, and to nobody
+	// else for the half minute in which it would be acknowledged.
+	if n := acknowledged("first"); n != 2 {
+		t.Fatalf("%d of 2 were acknowledged", n)
+	}
 
 	publish()
 	for file, name := range map[string]string{first: "first", second: "second"} {
