@@ -1,0 +1,141 @@
+package approvals
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+// Request is what a human needs to decide: the data of an approval.pending
+// message. Texts that an agent or AWS controls are masked before they get here;
+// whoever shows them must escape them for the medium (a terminal, HTML, Slack).
+type Request struct {
+	Approval          string             `json:"approval"`  // ULID
+	Digest            string             `json:"digest"`    // hex SHA-256 of the canonical call, see Digest
+	RequestID         string             `json:"requestID"` // the exchange that asked first, a ULID
+	SessionID         string             `json:"sessionID"` // a ULID
+	Who               event.UserIdentity `json:"userIdentity"`
+	Email             string             `json:"email,omitempty"` // verified e-mail of the requester's token
+	Target            string             `json:"target"`
+	RoleARN           string             `json:"roleARN"`
+	Account           string             `json:"recipientAccountId,omitempty"`
+	Region            string             `json:"awsRegion,omitempty"`
+	Service           string             `json:"service"`
+	Operation         string             `json:"eventName"`
+	Actions           []string           `json:"actions"` // IAM actions, primary first
+	AccessLevel       string             `json:"accessLevel"`
+	Resources         []event.Resource   `json:"resources,omitempty"`
+	ResourcesOmitted  int                `json:"resourcesOmitted,omitempty"`  // how many more there are
+	Parameters        map[string]any     `json:"requestParameters,omitempty"` // masked
+	ParametersOmitted *event.Digest      `json:"requestParametersOmitted,omitempty"`
+	RequestBody       *event.Digest      `json:"requestBody,omitempty"` // of a body that is no parameter: an object, a file
+	Risk              event.Risk         `json:"risk"`
+	Rules             []string           `json:"rules"`     // that ask
+	Approvers         []Needed           `json:"approvers"` // every entry must be satisfied
+	PolicyVersion     string             `json:"policyVersion"`
+	Reason            string             `json:"reason,omitempty"` // the agent's stated reason: untrusted
+	Created           time.Time          `json:"created"`
+	Expires           time.Time          `json:"expires"` // from here on no answer counts and nothing may be sent
+}
+
+// Needed is one demand for approvers: Count distinct people, each in one of Groups.
+// One person may satisfy several entries. The zero value is satisfied by nobody.
+type Needed struct {
+	Groups []string `json:"groups"`
+	Count  int      `json:"count"`
+}
+
+// The decisions of an Answer.
+const (
+	Allow = "allow"
+	Deny  = "deny"
+)
+
+// Answer is what an approver sends to <prefix>.approvals.answer.<approval>: JSON of
+// at most MaxAnswer bytes, without other members.
+type Answer struct {
+	Approval string `json:"approval"`         // ULID; that of the subject
+	Digest   string `json:"digest"`           // that of the request which the approver saw
+	Decision string `json:"decision"`         // Allow or Deny
+	Token    string `json:"token"`            // the approver's own OIDC token
+	Reason   string `json:"reason,omitempty"` // shown to the agent; at most MaxReason bytes
+	Grant    *Grant `json:"grant,omitempty"`  // nil: once
+}
+
+// MaxAnswer and MaxReason bound an answer, in bytes.
+const (
+	MaxAnswer = 64 << 10
+	MaxReason = 1024
+)
+
+// Grant widens an allow: the same call may be sent again without asking.
+type Grant struct {
+	For   string `json:"for"`   // a Go duration: 15m
+	Count int    `json:"count"` // how often in all, at least 1
+}
+
+// Reply answers an Answer. The zero value says that it was not accepted.
+type Reply struct {
+	Accepted bool   `json:"accepted"`
+	Error    string `json:"error,omitempty"` // why not, one sentence
+}
+
+// The outcomes of an approval: the terminal states that are published.
+const (
+	Approved  = "approved"
+	Denied    = "denied"
+	Expired   = "expired"
+	Cancelled = "cancelled"
+)
+
+// Outcome is how an approval ended: the data of an approval.outcome message.
+type Outcome struct {
+	Approval  string    `json:"approval"`
+	Digest    string    `json:"digest"`
+	Outcome   string    `json:"outcome"`             // Approved, Denied, Expired or Cancelled
+	Approvers []Vote    `json:"approvers,omitempty"` // every vote, in the order in which they came
+	At        time.Time `json:"at"`
+}
+
+// Vote is one approver's verified answer. It never holds the token.
+type Vote struct {
+	Issuer   string    `json:"issuer"`
+	Subject  string    `json:"subject"`
+	Email    string    `json:"email,omitempty"` // "" unless the issuer says that it is verified
+	Groups   []string  `json:"groups,omitempty"`
+	Decision string    `json:"decision"`
+	Reason   string    `json:"reason,omitempty"`
+	At       time.Time `json:"at"`
+}
+
+// State is where an approval stands. The zero value is none of them and lets
+// nothing through.
+type State string
+
+// The states. Pending moves to one of the others; approved alone moves once
+// more, to used or expired.
+const (
+	StatePending   State = "pending"
+	StateApproved  State = Approved
+	StateDenied    State = Denied
+	StateExpired   State = Expired
+	StateCancelled State = Cancelled
+	StateUsed      State = "used"
+)
+
+// Record is the value of one key of the KV bucket: everything about an approval.
+type Record struct {
+	Request Request   `json:"request"`
+	State   State     `json:"state"`
+	Votes   []Vote    `json:"votes,omitempty"`
+	Grant   *Leave    `json:"grant,omitempty"`
+	UsedBy  string    `json:"usedBy,omitempty"` // the exchange that was let through
+	UsedAt  time.Time `json:"usedAt,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"` // when it was decided, expired or cancelled
+}
+
+// Leave is what is left of a grant.
+type Leave struct {
+	Until time.Time `json:"until"`
+	Left  int       `json:"left"`
+}
