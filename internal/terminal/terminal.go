@@ -18,7 +18,8 @@ import (
 
 // Escape writes whatever is not a visible character as its escape (\n, \x1b,
 // \u202e), so that the result is one line that only moves the cursor to the right.
-// Beyond limit characters the text is cut, and says so. A text without any of that
+// Of spaces in a row all but the first are escaped: they would push what follows to
+// a new line, and there it could look like anything. Beyond limit characters the text is cut, and says so. A text without any of that
 // stays as it is; the result is not meant to be read back.
 func Escape(s string, limit int) string {
 	var b strings.Builder
@@ -29,8 +30,7 @@ func Escape(s string, limit int) string {
 // Quote is Escape between double quotes, for what others than we have written. No
 // text can end its quotes: quotes of every kind and backslashes are escaped too,
 // and so are letters written from right to left, which would take the closing
-// quote along, and spaces in a row, which would push what follows to a new line.
-// A cut is said behind the closing quote.
+// quote along. A cut is said behind the closing quote.
 func Quote(s string, limit int) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -53,7 +53,7 @@ const maxMarks = 2
 
 // write appends s; with quoted, what says that s was cut is returned, not written.
 func write(b *strings.Builder, s string, limit int, f form) (rest string) {
-	n, marks, previous := 0, maxMarks, rune(0) // a mark at the beginning would join what we wrote
+	n, marks, previous := 0, maxMarks, ' ' // a mark or space at the beginning would join what we wrote
 	for i, c := range s {
 		if n++; n > limit {
 			if f == quoted {
@@ -76,8 +76,9 @@ func write(b *strings.Builder, s string, limit int, f form) (rest string) {
 		} else {
 			marks = 0
 		}
+		show = show && (c != ' ' || previous != ' ')
 		if f == quoted {
-			show = show && !quoting(c) && !rightToLeft(c) && (c != ' ' || previous != ' ')
+			show = show && !quoting(c) && !rightToLeft(c)
 		}
 		previous = c
 		if show {
@@ -155,6 +156,9 @@ func Wrap(s string, columns int) []string {
 		if used += w; c == ' ' {
 			space = line.Len()
 		}
+	}
+	if line.Len() == 0 && len(lines) > 0 { // a space at the end did not fit
+		return lines
 	}
 	return append(lines, line.String())
 }

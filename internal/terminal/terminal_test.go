@@ -14,6 +14,7 @@ func TestQuote(t *testing.T) {
 		"":                         `""`,
 		"i-0abc":                   `"i-0abc"`,
 		"a b":                      `"a b"`,
+		" a ":                      `"\x20a "`,
 		"größer 日本":                `"größer 日本"`,
 		"a\x1b[2J\x07b":            `"a\x1b[2J\ab"`,
 		"a\nApproved by: alice":    `"a\nApproved by: alice"`,
@@ -52,7 +53,7 @@ func TestQuote(t *testing.T) {
 func TestEscape(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                      "",
-		`say "x" \ y  z`:        `say "x" \ y  z`,
+		`say "x" \ y  z`:        `say "x" \ y \x20z`,
 		"a\nb\x1b[1m":           `a\nb\x1b[1m`,
 		"a\u202eb":              `a\u202eb`,
 		"שלום":                  "שלום",
@@ -110,6 +111,7 @@ func TestWrap(t *testing.T) {
 		"one two three four":      "one two|three four",
 		"abcdefghijklmnop":        "abcdefghij|klmnop",
 		"日本日本日本":                  "日本日本日|本",
+		"aaaaaaaaaa ":             "aaaaaaaaaa",
 		"aaaaaaaaa bbb":           "aaaaaaaaa|bbb",
 		"aaaaaaaaaa bbb":          "aaaaaaaaaa|bbb",
 		"a bbbbbbbbbbbbbbbbbbbbb": "a bbbbbbbb|bbbbbbbbbb|bbb",
