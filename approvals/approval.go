@@ -68,11 +68,19 @@ const (
 	MaxReason = 1024
 )
 
-// Grant widens an allow: the same call may be sent again without asking.
+// Grant widens an allow: for a while, calls of the same operation on the same
+// resources in the same session go through without asking, whatever their
+// parameters.
 type Grant struct {
-	For   string `json:"for"`   // a Go duration: 15m
-	Count int    `json:"count"` // how often in all, at least 1
+	For   string `json:"for"`   // a Go duration: 15m; at most MaxGrant
+	Count int    `json:"count"` // how often in all, 1 to MaxGrantCount
 }
+
+// MaxGrant and MaxGrantCount bound a grant.
+const (
+	MaxGrant      = time.Hour
+	MaxGrantCount = 100
+)
 
 // Reply answers an Answer. The zero value says that it was not accepted.
 type Reply struct {
@@ -112,8 +120,8 @@ type Vote struct {
 // nothing through.
 type State string
 
-// The states. Pending moves to one of the others; approved alone moves once
-// more, to used or expired.
+// The states. Pending moves to one of the others once; approved alone moves once
+// more, to used.
 const (
 	StatePending   State = "pending"
 	StateApproved  State = Approved
@@ -124,6 +132,8 @@ const (
 )
 
 // Record is the value of one key of the KV bucket: everything about an approval.
+// Its methods are the state machine; they do no I/O and take the time from outside.
+// The zero value is in no state and lets nothing through.
 type Record struct {
 	Request Request   `json:"request"`
 	State   State     `json:"state"`

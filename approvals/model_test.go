@@ -1,0 +1,254 @@
+package approvals
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+var epoch = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+
+// The people of the model. ann has two accounts; bot's owner has one at another
+// issuer with the address that bot's token has.
+var people = map[string]Vote{
+	"ann":     {Issuer: "https://people", Subject: "ann", Email: "ann@acme.example", Groups: []string{"sre"}},
+	"ann2":    {Issuer: "https://other", Subject: "a.smith", Email: "Ann@acme.example", Groups: []string{"sre", "security"}},
+	"bob":     {Issuer: "https://people", Subject: "bob", Groups: []string{"sre", "security"}},
+	"self":    {Issuer: "https://idp", Subject: "bot", Groups: []string{"sre", "security"}},
+	"owner":   {Issuer: "https://people", Subject: "owner", Email: "OWNER@acme.example", Groups: []string{"sre", "security"}},
+	"visitor": {Issuer: "https://people", Subject: "eve", Groups: []string{"guests"}},
+}
+
+func modelRequest(needed ...Needed) Request {
+	return Request{
+		Approval: "01J0000000000000000000000A", Digest: strings.Repeat("ab", 32),
+		Who: event.UserIdentity{Issuer: "https://idp", Subject: "bot"}, Email: "owner@acme.example",
+		Approvers: needed, Created: epoch, Expires: epoch.Add(10 * time.Minute),
+	}
+}
+
+// world is a record and what an observer remembers of it.
+type world struct {
+	Record Record
+	Now    int      // index into instants
+	First  State    // the first state that was not pending
+	Uses   int      // claims that were given
+	Path   []string `json:"-"`
+}
+
+// Before the grants end, after, and the moment at which the approval expires.
+var instants = []time.Time{epoch, epoch.Add(5 * time.Minute), epoch.Add(10 * time.Minute)}
+
+// All orders of votes by six people, with and without a grant, of expiry,
+// cancellation, claims by two exchanges, the clock and restarts, until nothing new
+// comes up. Every state that is reached is checked, and every step to it.
+func TestModel(t *testing.T) {
+	states := 0
+	for name, needed := range map[string][]Needed{
+		"one":         {{Groups: []string{"sre"}, Count: 1}},
+		"two":         {{Groups: []string{"sre"}, Count: 2}},
+		"both groups": {{Groups: []string{"sre"}, Count: 2}, {Groups: []string{"security"}, Count: 1}},
+		"nobody":      {{}},
+		"no entry":    nil,
+	} {
+		n := explore(t, needed)
+		t.Logf("%s: %d states", name, n)
+		states += n
+	}
+	t.Logf("%d states in all", states)
+}
+
+func explore(t *testing.T, needed []Needed) int {
+	seen := map[string]bool{}
+	queue := []world{{Record: NewRecord(modelRequest(needed...))}}
+	for len(queue) > 0 {
+		w := queue[0]
+		queue = queue[1:]
+		raw, err := json.Marshal(w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[string(raw)] {
+			continue
+		}
+		if seen[string(raw)] = true; len(seen) > 5000 {
+			t.Fatalf("%v: there is no end to it", w.Path)
+		}
+		w.check(t)
+		for _, step := range steps {
+			next := w
+			if raw, err = json.Marshal(w.Record); err != nil { // every step is after a restart
+				t.Fatal(err)
+			}
+			next.Record = Record{}
+			if err := json.Unmarshal(raw, &next.Record); err != nil {
+				t.Fatal(err)
+			}
+			next.Path = append(slices.Clone(w.Path), step.name)
+			err := step.do(&next)
+			if err != nil {
+				if again, _ := json.Marshal(next.Record); string(again) != string(raw) {
+					t.Fatalf("%v: an error (%v) changed the record", next.Path, err)
+				}
+				continue
+			}
+			if next.First == "" && next.Record.State != StatePending {
+				next.First = next.Record.State
+			}
+			next.follows(t, w)
+			queue = append(queue, next)
+		}
+	}
+	return len(seen)
+}
+
+type step struct {
+	name string
+	do   func(*world) error
+}
+
+var steps = makeSteps()
+
+func makeSteps() []step {
+	out := []step{
+		{"tick", func(w *world) error {
+			if w.Now+1 == len(instants) {
+				return fmt.Errorf("the end")
+			}
+			w.Now++
+			return nil
+		}},
+		{"expire", func(w *world) error {
+			if !w.Record.Expire(w.now()) {
+				return fmt.Errorf("not now")
+			}
+			return nil
+		}},
+		{"cancel", func(w *world) error {
+			if !w.Record.Cancel(w.now()) {
+				return fmt.Errorf("not now")
+			}
+			return nil
+		}},
+	}
+	for _, exchange := range []string{"x", "y"} {
+		out = append(out, step{"claim " + exchange, func(w *world) error {
+			if err := w.Record.Claim(exchange, w.now()); err != nil {
+				return err
+			}
+			w.Uses++
+			return nil
+		}})
+	}
+	for name, v := range people {
+		for _, decision := range []string{Allow, Deny} {
+			for _, g := range []*Leave{nil, {Until: epoch.Add(4 * time.Minute), Left: 2}} {
+				if g != nil && (decision == Deny || name == "owner" || name == "self" || name == "visitor") {
+					continue
+				}
+				out = append(out, step{fmt.Sprintf("%s %ss %v", name, decision, g != nil), func(w *world) error {
+					v.Decision, v.At = decision, w.now()
+					return w.Record.Vote(v, g, w.now())
+				}})
+			}
+		}
+	}
+	return out
+}
+
+func (w *world) now() time.Time { return instants[w.Now] }
+
+// check is what holds in every state.
+func (w *world) check(t *testing.T) {
+	t.Helper()
+	r := &w.Record
+	fail := func(why string) { t.Fatalf("%v: %s: %+v", w.Path, why, *r) }
+	var allows []Vote
+	for _, v := range r.Votes {
+		if v.Subject == "bot" || v.Subject == "owner" || v.Subject == "eve" {
+			fail("a vote that does not count was counted")
+		}
+		if v.Decision == Allow {
+			allows = append(allows, v)
+		} else if r.State != StateDenied {
+			fail("a deny did not end it")
+		}
+		if !v.At.Before(r.Request.Expires) {
+			fail("a vote came after the end")
+		}
+	}
+	if r.State == StateApproved || r.State == StateUsed {
+		if len(r.Request.Approvers) == 0 {
+			fail("approved by nobody")
+		}
+		for _, n := range r.Request.Approvers {
+			distinct := map[string]bool{}
+			for _, v := range allows {
+				if n.has(v) {
+					distinct[strings.ToLower(v.Email+"/"+map[bool]string{true: v.Subject}[v.Email == ""])] = true
+				}
+			}
+			if len(distinct) < max(n.Count, 1) {
+				fail(fmt.Sprintf("%v is not satisfied", n))
+			}
+		}
+	}
+	if w.Uses > 1 && (len(allows) == 0 || w.Uses > 2) {
+		fail("used more often than was granted")
+	}
+	if w.Uses > 0 && r.State != StateUsed && r.Grant == nil {
+		fail("used, and still open")
+	}
+}
+
+// follows is what holds of every step.
+func (w *world) follows(t *testing.T, before world) {
+	t.Helper()
+	fail := func(why string) { t.Fatalf("%v: %s: %+v, before %+v", w.Path, why, w.Record, before.Record) }
+	if before.First != "" && before.First != StateApproved && w.Record.State != before.First {
+		fail("a terminal state was not final")
+	}
+	if before.First == StateApproved && w.Record.State != StateApproved && w.Record.State != StateUsed {
+		fail("an approval was taken back")
+	}
+	if before.Record.State == StateUsed && w.Record.State != StateUsed {
+		fail("a used approval came back")
+	}
+	if w.Uses > before.Uses {
+		late := !w.now().Before(before.Record.Request.Expires)
+		under := before.Record.Grant != nil && w.now().Before(before.Record.Grant.Until)
+		if late && !under || before.Uses > 0 && !under {
+			fail("a claim after the end")
+		}
+	}
+	if before.First != "" && len(w.Record.Votes) != len(before.Record.Votes) {
+		fail("a vote after the end")
+	}
+}
+
+func TestZeroRecordLetsNothingThrough(t *testing.T) {
+	var r Record
+	if r.Claim("x", epoch) == nil || r.Vote(people["ann"], nil, epoch) == nil || r.Expire(epoch) || r.Cancel(epoch) {
+		t.Errorf("%+v", r)
+	}
+	if _, ended := r.Outcome(); ended {
+		t.Error("it has an outcome")
+	}
+}
+
+func TestGrantBounds(t *testing.T) {
+	for _, g := range []Grant{{}, {"15m", 0}, {"15m", 101}, {"-1m", 1}, {"61m", 1}, {"x", 1}, {"0s", 1}} {
+		if l, err := g.leave(epoch); err == nil {
+			t.Errorf("%+v leaves %+v", g, l)
+		}
+	}
+	l, err := (&Grant{"15m", 3}).leave(epoch)
+	if err != nil || l.Left != 3 || !l.Until.Equal(epoch.Add(15*time.Minute)) {
+		t.Errorf("%+v %v", l, err)
+	}
+}
