@@ -8,6 +8,13 @@ const (
 	ApprovalsStream = "SALLYPORT_APPROVALS"
 )
 
+// PendingBucket is the key-value bucket with the state of approvals. Only gateways
+// may touch it: an approver who could write there would need no token.
+const PendingBucket = "SALLYPORT_PENDING"
+
+// pendingStream is the stream under the bucket.
+const pendingStream = "KV_" + PendingBucket
+
 // Role is a user of the bus; each has its own creds file and inbox prefix
 // _INBOX.<role>, so that none can read another's answers.
 type Role string
@@ -52,7 +59,15 @@ func grants(prefix string) map[Role]grant {
 				prefix + ".events.*.*.>",
 				prefix + ".approvals.pending.*",
 				prefix + ".approvals.outcome.*",
-				api + "STREAM.INFO." + EventsStream, // to check the stream's settings
+				api + "STREAM.INFO." + EventsStream, // to check the streams' settings
+				api + "STREAM.INFO." + ApprovalsStream,
+				api + "STREAM.INFO." + pendingStream,
+				"$KV." + PendingBucket + ".>",
+				api + "DIRECT.GET." + pendingStream + ".>",
+				api + "CONSUMER.CREATE." + pendingStream + ".>", // to watch the bucket
+				api + "CONSUMER.INFO." + pendingStream + ".*",
+				api + "CONSUMER.DELETE." + pendingStream + ".*",
+				"$JS.FC." + pendingStream + ".>", // to answer the watch's flow control
 			},
 			sub:       []string{"_INBOX.gateway.>", prefix + ".approvals.answer.*", prefix + ".control.revoke"},
 			responses: true,

@@ -24,10 +24,11 @@ type StreamOptions struct {
 	Replicas int    // 0 is 1
 }
 
-// EnsureStreams makes the stream of events, or checks the one that is there. A
-// stream with other settings is an error and stays as it is: it may be somebody
-// else's, and changing it needs a decision. The gateway's own user may look but
-// not make; on an external server whoever administers it makes the stream.
+// EnsureStreams makes the streams of events and of approvals and the bucket of
+// pending approvals, or checks those that are there. One with other settings is an
+// error and stays as it is: it may be somebody else's, and changing it needs a
+// decision. The gateway's own user may look but not make; on an external server
+// whoever administers it makes them.
 func EnsureStreams(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 	if o.Prefix == "" {
 		o.Prefix = "sallyport"
@@ -41,24 +42,40 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	want := eventsConfig(o)
-	stream, err := js.Stream(ctx, EventsStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if stream, err = js.CreateStream(ctx, want); err != nil {
-			return fmt.Errorf("make stream %s (on an external NATS, let its administrator make it): %w", EventsStream, err)
+	for _, s := range []struct {
+		want  jetstream.StreamConfig
+		check func(have, want jetstream.StreamConfig) error
+	}{{eventsConfig(o), checkStream}, {approvalsConfig(o), checkStream}, {pendingConfig(o), checkPending}} {
+		stream, err := js.Stream(ctx, s.want.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			if stream, err = js.CreateStream(ctx, s.want); err != nil {
+				return fmt.Errorf("make stream %s (on an external NATS, let its administrator make it): %w", s.want.Name, err)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("look at stream %s: %w", s.want.Name, err)
+		}
+		if err := s.check(stream.CachedInfo().Config, s.want); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", EventsStream, err)
-	}
-	return checkStream(stream.CachedInfo().Config, want)
+	return nil
 }
 
 func eventsConfig(o StreamOptions) jetstream.StreamConfig {
+	return appendOnly(o, EventsStream, "Sallyport events: append only", o.Prefix+".events.>")
+}
+
+func approvalsConfig(o StreamOptions) jetstream.StreamConfig {
+	return appendOnly(o, ApprovalsStream, "Sallyport approvals: what waits, and how it ended",
+		o.Prefix+".approvals.pending.*", o.Prefix+".approvals.outcome.*")
+}
+
+func appendOnly(o StreamOptions, name, description string, subjects ...string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:        EventsStream,
-		Description: "Sallyport events: append only",
-		Subjects:    []string{o.Prefix + ".events.>"},
+		Name:        name,
+		Description: description,
+		Subjects:    subjects,
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardNew, // full means refused, never the oldest forgotten
@@ -67,6 +84,39 @@ func eventsConfig(o StreamOptions) jetstream.StreamConfig {
 		Duplicates: dedupeWindow,
 		DenyDelete: true, DenyPurge: true,
 	}
+}
+
+// pendingConfig is the stream of a key-value bucket as nats.go makes one (ADR-8 of
+// NATS), so that every replica of the gateway finds it by its name.
+func pendingConfig(o StreamOptions) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        pendingStream,
+		Description: "Sallyport: the state of approvals",
+		Subjects:    []string{"$KV." + PendingBucket + ".>"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardNew,
+		MaxMsgs:     -1, MaxBytes: -1, MaxMsgsPerSubject: 1, MaxMsgSize: -1, MaxConsumers: -1,
+		MaxAge:      pendingAge,
+		Replicas:    max(o.Replicas, 1),
+		Duplicates:  dedupeWindow,
+		AllowRollup: true, DenyDelete: true, AllowDirect: true,
+	}
+}
+
+// pendingAge is how long a state is kept after its last change: longer than any
+// approval may wait.
+const pendingAge = 48 * time.Hour
+
+func checkPending(have, want jetstream.StreamConfig) error {
+	switch {
+	case !slices.Equal(have.Subjects, want.Subjects), have.Storage != want.Storage, have.MaxMsgsPerSubject != 1,
+		have.Discard != want.Discard, have.Retention != want.Retention, !have.AllowDirect, have.NoAck, have.Sealed,
+		have.MaxAge != 0 && have.MaxAge < pendingAge, have.Mirror != nil, len(have.Sources) > 0, have.RePublish != nil, have.SubjectTransform != nil,
+		have.Replicas < want.Replicas:
+		return fmt.Errorf("stream %s exists with settings that could lose or show the state of approvals: it must be that of a key-value bucket in files with history 1, discard new, direct get and a max_age of %s or more, without mirror, sources, republish or transform, with %d replicas; change them, or use another NATS account", want.Name, pendingAge, want.Replicas)
+	}
+	return nil
 }
 
 // checkStream names every setting of an existing stream by which an event could
@@ -79,7 +129,7 @@ func checkStream(have, want jetstream.StreamConfig) error {
 			bad = append(bad, fmt.Sprintf(format, args...))
 		}
 	}
-	expect(slices.Equal(have.Subjects, want.Subjects), "subjects must be %s", want.Subjects[0])
+	expect(slices.Equal(have.Subjects, want.Subjects), "subjects must be %s", strings.Join(want.Subjects, ", "))
 	expect(have.Storage == jetstream.FileStorage, "storage must be file")
 	expect(have.Retention == jetstream.LimitsPolicy, "retention must be limits")
 	expect(have.Discard == jetstream.DiscardNew, "discard must be new")
@@ -96,7 +146,7 @@ func checkStream(have, want jetstream.StreamConfig) error {
 	expect(have.RePublish == nil && have.SubjectTransform == nil, "it must not republish or transform subjects")
 	expect(have.Replicas >= want.Replicas, "replicas must be at least %d", want.Replicas)
 	if bad != nil {
-		return fmt.Errorf("stream %s exists with settings that could lose events: %s; change them, or use another NATS account", EventsStream, strings.Join(bad, "; "))
+		return fmt.Errorf("stream %s exists with settings that could lose events: %s; change them, or use another NATS account", have.Name, strings.Join(bad, "; "))
 	}
 	return nil
 }
