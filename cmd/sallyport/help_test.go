@@ -60,7 +60,8 @@ func TestHelp(t *testing.T) {
 
 // A listing can be read by programs.
 func TestListingsHaveJSON(t *testing.T) {
-	for _, path := range [][]string{{"sessions", "list"}, {"sessions", "show"}, {"sessions", "tail"}, {"ca", "show"}, {"policy", "explain"}} {
+	for _, path := range [][]string{{"sessions", "list"}, {"sessions", "show"}, {"sessions", "tail"}, {"ca", "show"}, {"policy", "explain"},
+		{"approvals", "list"}, {"approvals", "watch"}, {"approvals", "show"}, {"approvals", "approve"}, {"approvals", "deny"}} {
 		c, _, err := newRoot().Find(path)
 		if err != nil || c.Flags().Lookup("json") == nil {
 			t.Errorf("%v has no --json (%v)", path, err)
@@ -108,6 +109,9 @@ func TestUsage(t *testing.T) {
 		{"env --shell tcsh", "there are sh, bash, zsh, fish, json"},
 		{"token --ttl 1", "invalid argument"},
 		{"token extra", "extra"},
+		{"approvals", "say which: approve, deny, list, show, watch"},
+		{"approvals show", "accepts 1 arg"},
+		{"approvals list extra", "extra"},
 	} {
 		r := do(t, strings.Fields(c.args)...)
 		if r.code != exitUsage || !strings.Contains(r.stderr, c.want) || !strings.Contains(r.stderr, "--help`.\n") || r.stdout != "" {

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -140,7 +137,7 @@ func writeEvents(w io.Writer, events []event.Event) error {
 }
 
 func newSessionsTail() *cobra.Command {
-	var path, url, creds string
+	var nats natsFlags
 	var asJSON bool
 	var filter recorder.Filter
 	c := &cobra.Command{
@@ -154,23 +151,13 @@ credentials are found under state_dir; otherwise give --nats and --creds.`,
 			if len(args) == 1 {
 				filter.Session = args[0]
 			}
-			o := bus.Options{Role: bus.Operator, URL: url, CredsFile: creds}
-			prefix := "sallyport"
-			if url == "" || exists(path) {
-				conf, err := config.Load(path)
-				if err != nil {
-					return err
-				}
-				prefix = conf.NATS.SubjectPrefix
-				if url == "" {
-					if o, err = operatorOf(conf, creds); err != nil {
-						return err
-					}
-				}
+			o, prefix, _, err := nats.options(cmd, bus.Operator)
+			if err != nil {
+				return err
 			}
 			conn, err := bus.Connect(cmd.Context(), o)
 			if err != nil {
-				return fmt.Errorf("%w; is `sallyport serve`, or the NATS server, running there?", err)
+				return noNATS(err)
 			}
 			defer conn.Close()
 			err = recorder.Tail(cmd.Context(), conn, prefix, filter, func(e event.Event) error {
@@ -185,28 +172,7 @@ credentials are found under state_dir; otherwise give --nats and --creds.`,
 			return err
 		},
 	}
-	configFlag(c, &path)
-	c.Flags().StringVar(&url, "nats", "", "NATS URL (default: from the configuration)")
-	c.Flags().StringVar(&creds, "creds", "", "NATS credentials file")
+	nats.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "the events as JSON lines")
 	return c
-}
-
-// operatorOf finds the NATS server of a configuration.
-func operatorOf(conf *config.Config, creds string) (bus.Options, error) {
-	o := bus.Options{Role: bus.Operator, URL: conf.NATS.URL, CredsFile: creds,
-		CAFile: conf.NATS.TLS.CAFile, CertFile: conf.NATS.TLS.CertFile, KeyFile: conf.NATS.TLS.KeyFile}
-	if o.URL != "" {
-		return o, nil
-	}
-	dir := filepath.Join(conf.StateDir, "nats")
-	text, err := os.ReadFile(filepath.Join(dir, "url"))
-	if err != nil {
-		return o, fmt.Errorf("the embedded NATS server's address: %w; `sallyport serve` writes it", err)
-	}
-	o.URL = strings.TrimSpace(string(text))
-	if o.CredsFile == "" {
-		o.CredsFile = filepath.Join(dir, string(bus.Operator)+".creds")
-	}
-	return o, nil
 }

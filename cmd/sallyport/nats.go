@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/internal/bus"
+)
+
+// natsFlags say which NATS server to talk to. With the embedded server everything
+// is found under state_dir.
+type natsFlags struct{ config, url, creds string }
+
+func (n *natsFlags) add(c *cobra.Command) {
+	configFlag(c, &n.config)
+	c.Flags().StringVar(&n.url, "nats", "", "NATS URL (default: from the configuration)")
+	c.Flags().StringVar(&n.creds, "creds", "", "NATS credentials file")
+}
+
+// options are those of a connection as a role. With them come the prefix of
+// subjects, and the configuration, nil where none is needed.
+func (n *natsFlags) options(cmd *cobra.Command, role bus.Role) (bus.Options, string, *config.Config, error) {
+	o := bus.Options{Role: role, URL: n.url, CredsFile: n.creds}
+	if n.url != "" && !exists(n.config) && !cmd.Flags().Changed("config") {
+		return o, "sallyport", nil, nil
+	}
+	conf, err := config.Load(n.config)
+	if err != nil {
+		return o, "", nil, err
+	}
+	if n.url == "" {
+		o, err = natsOf(conf, role, n.creds)
+	}
+	return o, conf.NATS.SubjectPrefix, conf, err
+}
+
+func noNATS(err error) error {
+	return fmt.Errorf("%w; is `sallyport serve`, or the NATS server, running there?", err)
+}
+
+// natsOf finds the NATS server of a configuration.
+func natsOf(conf *config.Config, role bus.Role, creds string) (bus.Options, error) {
+	o := bus.Options{Role: role, URL: conf.NATS.URL, CredsFile: creds,
+		CAFile: conf.NATS.TLS.CAFile, CertFile: conf.NATS.TLS.CertFile, KeyFile: conf.NATS.TLS.KeyFile}
+	if o.URL != "" {
+		return o, nil
+	}
+	dir := filepath.Join(conf.StateDir, "nats")
+	text, err := os.ReadFile(filepath.Join(dir, "url"))
+	if err != nil {
+		return o, fmt.Errorf("the embedded NATS server's address: %w; `sallyport serve` writes it", err)
+	}
+	o.URL = strings.TrimSpace(string(text))
+	if o.CredsFile == "" {
+		o.CredsFile = filepath.Join(dir, string(role)+".creds")
+	}
+	return o, nil
+}
