@@ -68,9 +68,8 @@ const (
 	MaxReason = 1024
 )
 
-// Grant widens an allow: for a while, calls of the same operation on the same
-// resources in the same session go through without asking, whatever their
-// parameters.
+// Grant widens an allow: for a while the very same call goes through again without
+// asking.
 type Grant struct {
 	For   string `json:"for"`   // a Go duration: 15m; at most MaxGrant
 	Count int    `json:"count"` // how often in all, 1 to MaxGrantCount

@@ -108,6 +108,8 @@ type Decision struct {
 	Mask          []string `json:"mask,omitempty"`          // paths to mask
 	MaskAs        string   `json:"maskAs,omitempty"`        // how they and the rest are replaced; "" is redact
 	Unmask        []string `json:"unmask,omitempty"`
+	Approval      string   `json:"approval,omitempty"`  // the approval that was asked for
+	Approvers     []Vote   `json:"approvers,omitempty"` // who let it through
 	ErrorCode     string   `json:"errorCode,omitempty"` // what the agent gets, when it was denied
 	ErrorMessage  string   `json:"errorMessage,omitempty"`
 }

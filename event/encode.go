@@ -23,9 +23,9 @@ var ErrTooLarge = errors.New("event is too large to record")
 // line without a line break, at most DefaultLimit bytes.
 func Encode(e Event) ([]byte, error) { return EncodeLimit(e, DefaultLimit) }
 
-// EncodeLimit is Encode with another limit in bytes. A request event beyond it
-// loses its requestParameters, and has their size and digest instead; any other
-// is ErrTooLarge.
+// EncodeLimit is Encode with another limit in bytes. A request or approval.pending
+// event beyond it loses its requestParameters, and has their size and digest instead;
+// any other is ErrTooLarge.
 func EncodeLimit(e Event, limit int) ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
@@ -35,14 +35,13 @@ func EncodeLimit(e Event, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r, ok := e.Data.(*Request); ok && len(out) > limit && r.RequestParameters != nil {
-		raw, err := jsonText(r.RequestParameters)
+	if params, omitted := bulky(e.Data); params != nil && len(out) > limit && *params != nil {
+		raw, err := jsonText(*params)
 		if err != nil {
 			return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 		}
 		sum := sha256.Sum256(raw)
-		r.RequestParametersOmitted = &Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(raw))}
-		r.RequestParameters = nil
+		*omitted, *params = &Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(raw))}, nil
 		if out, err = marshal(e); err != nil {
 			return nil, err
 		}
@@ -51,6 +50,17 @@ func EncodeLimit(e Event, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("%w: event %s (%s) has %d bytes, limit %d", ErrTooLarge, e.ID, e.Kind(), len(out), limit)
 	}
 	return out, nil
+}
+
+// bulky is where a kind has the parameters that it may lose; nil for none.
+func bulky(d Data) (*map[string]any, **Digest) {
+	switch d := d.(type) {
+	case *Request:
+		return &d.RequestParameters, &d.RequestParametersOmitted
+	case *ApprovalPending:
+		return &d.RequestParameters, &d.RequestParametersOmitted
+	}
+	return nil, nil
 }
 
 // marshal writes the attributes in a fixed order, extensions (sorted by name)

@@ -24,10 +24,14 @@ const (
 	KindSessionOpened Kind = "session.opened" // first request of a caller
 	KindRequest       Kind = "request"        // what was asked, before anything is sent
 	KindDecision      Kind = "decision"       // what policy said
-	KindCredential    Kind = "credential"     // what was minted for it; no secret
-	KindResponse      Kind = "response"       // what AWS answered
-	KindAborted       Kind = "aborted"        // the exchange broke off
-	KindRefused       Kind = "refused"        // refused without a decision of policy
+	// KindApprovalPending and KindApprovalOutcome tell what people were asked and said.
+	KindApprovalPending Kind = "approval.pending"
+	KindApprovalOutcome Kind = "approval.outcome"
+
+	KindCredential    Kind = "credential" // what was minted for it; no secret
+	KindResponse      Kind = "response"   // what AWS answered
+	KindAborted       Kind = "aborted"    // the exchange broke off
+	KindRefused       Kind = "refused"    // refused without a decision of policy
 	KindSessionClosed Kind = "session.closed"
 )
 
@@ -54,7 +58,7 @@ type Event struct {
 }
 
 // Data is one of the pointers *SessionOpened, *Request, *Decision, *Credential,
-// *Response, *Aborted, *Refused, *SessionClosed.
+// *Response, *Aborted, *Refused, *SessionClosed, *ApprovalPending, *ApprovalOutcome.
 type Data interface {
 	Kind() Kind
 	Head() *Common
@@ -69,6 +73,10 @@ func newData(k Kind) Data {
 		return &Request{}
 	case KindDecision:
 		return &Decision{}
+	case KindApprovalPending:
+		return &ApprovalPending{}
+	case KindApprovalOutcome:
+		return &ApprovalOutcome{}
 	case KindCredential:
 		return &Credential{}
 	case KindResponse:

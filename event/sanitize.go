@@ -148,8 +148,13 @@ func cleaned(d Data) Data {
 		c.Operation.clean()
 		c.Effect, c.PolicyVersion = clean(c.Effect), clean(c.PolicyVersion)
 		c.ErrorCode, c.ErrorMessage = clean(c.ErrorCode), clean(c.ErrorMessage)
+		c.Approval, c.Approvers = clean(c.Approval), cleanVotes(d.Approvers)
 		c.Rules, c.Mask, c.Unmask = cleanAll(c.Rules), cleanAll(c.Mask), cleanAll(c.Unmask)
 		return &c
+	case *ApprovalPending:
+		return d.cleaned()
+	case *ApprovalOutcome:
+		return d.cleaned()
 	case *Credential:
 		c := *d
 		c.Common.clean()
@@ -188,12 +193,7 @@ func cleanedRequest(d *Request) Data {
 	if d.RequestParameters != nil {
 		c.RequestParameters, _ = cleanValue(d.RequestParameters, 0).(map[string]any)
 	}
-	n := min(len(d.Resources), MaxResources)
-	c.ResourcesOmitted += len(d.Resources) - n
-	c.Resources = make([]Resource, n)
-	for i, r := range d.Resources[:n] {
-		c.Resources[i] = Resource{ARN: clean(r.ARN), AccountID: clean(r.AccountID), Type: clean(r.Type)}
-	}
+	c.Resources, c.ResourcesOmitted = cleanResources(d.Resources, d.ResourcesOmitted)
 	return &c
 }
 

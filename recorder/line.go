@@ -41,6 +41,10 @@ func brief(e event.Event) string {
 			text += " by " + safeAll(d.Rules)
 		}
 		return text
+	case *event.ApprovalPending:
+		return "asks " + safe(askedOf(d.Approvers)) + ", approval " + safe(d.Approval)
+	case *event.ApprovalOutcome:
+		return "approval " + safe(d.Approval) + " " + safe(d.Outcome)
 	case *event.Credential:
 		return "credential " + safe(d.AccessKeyID) + " of " + safe(d.RoleARN)
 	case *event.Response:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -134,10 +135,18 @@ func tell(w io.Writer, e event.Event) {
 		if len(d.Rules) > 0 {
 			text += " by " + safeAll(d.Rules)
 		}
+		if d.Approval != "" {
+			text += ", approval " + safe(d.Approval)
+		}
 		line(w, "decision", "%s", text)
 		if d.ErrorMessage != "" {
 			line(w, "told", "%s", safe(d.ErrorMessage))
 		}
+	case *event.ApprovalPending:
+		line(w, "asks", "%s for %s until %s", safe(askedOf(d.Approvers)), safe(d.Approval), d.Expires.UTC().Format(time.TimeOnly+"Z"))
+	case *event.ApprovalOutcome:
+		line(w, "approval", "%s %s", safe(d.Approval), safe(d.Outcome))
+		votes(w, d.Approvers)
 	case *event.Credential:
 		line(w, "credential", "%s of %s until %s", safe(d.AccessKeyID), safe(d.RoleARN), d.Expires.UTC().Format(time.TimeOnly+"Z"))
 		if d.SessionPolicy != "" {
@@ -167,6 +176,25 @@ func tell(w io.Writer, e event.Event) {
 		}
 	case *event.SessionClosed:
 		line(w, "why", "%s", safe(d.Reason))
+	}
+}
+
+// askedOf names who must agree: "2 of sre, 1 of security".
+func askedOf(needed []event.Needed) string {
+	parts := make([]string, len(needed))
+	for i, n := range needed {
+		parts[i] = strconv.Itoa(max(n.Count, 1)) + " of " + strings.Join(n.Groups, "|")
+	}
+	return strings.Join(parts, " and ")
+}
+
+func votes(w io.Writer, list []event.Vote) {
+	for _, v := range list {
+		text := safe(cmp.Or(v.Email, v.Subject)) + " of " + safe(v.Issuer) + " says " + safe(v.Decision)
+		if v.Reason != "" {
+			text += ": " + safe(v.Reason)
+		}
+		line(w, "", "%s", text)
 	}
 }
 

@@ -18,6 +18,7 @@ type Reason string
 // The reasons. The comment is the HTTP status each becomes.
 const (
 	Denied       Reason = "denied"       // 403: policy says no
+	Pending      Reason = "pending"      // 403: people are asked; the same call goes through once they agree
 	Unidentified Reason = "unidentified" // 403: not exactly one known AWS operation
 	Identity     Reason = "identity"     // 403: the caller's token is wrong, expired or revoked
 	Credentials  Reason = "credentials"  // 403: STS would not give the credential (503 where Unavailable is true)

@@ -34,7 +34,7 @@ func Render(s Shape, e *Error, requestID string) (statusCode int, header http.He
 	}
 	reason := e.Reason
 	switch reason {
-	case Denied, Unidentified, Identity, Credentials, Malformed, Masking:
+	case Denied, Pending, Unidentified, Identity, Credentials, Malformed, Masking:
 	default:
 		reason = Unavailable
 	}

@@ -39,7 +39,7 @@ var messages = map[string]string{
 }
 
 var wantStatus = map[Reason]int{
-	Denied: 403, Unidentified: 403, Identity: 403, Credentials: 403,
+	Denied: 403, Pending: 403, Unidentified: 403, Identity: 403, Credentials: 403,
 	Malformed: 400, Unavailable: 503, Masking: 502, "": 503, "made up": 503,
 }
 

@@ -65,7 +65,7 @@ func (s Shape) family() family {
 // ours and is refused as unavailable.
 func status(r Reason) int {
 	switch r {
-	case Denied, Unidentified, Identity, Credentials:
+	case Denied, Pending, Unidentified, Identity, Credentials:
 		return 403
 	case Malformed:
 		return 400

@@ -1,0 +1,110 @@
+package event
+
+import "time"
+
+// ApprovalPending is the data of approval.pending: a request waits for people. It
+// is in the exchange that asked first.
+type ApprovalPending struct {
+	Common
+	Operation
+	Approval          string         `json:"approval"` // ULID
+	Digest            string         `json:"digest"`   // hex SHA-256 of the canonical call
+	Email             string         `json:"email,omitempty"`
+	RoleARN           string         `json:"roleARN"`
+	Resources         []Resource     `json:"resources,omitempty"`
+	ResourcesOmitted  int            `json:"resourcesOmitted,omitempty"`  // how many more there are
+	RequestParameters map[string]any `json:"requestParameters,omitempty"` // masked
+	// RequestParametersOmitted is there instead of parameters that were too large.
+	RequestParametersOmitted *Digest   `json:"requestParametersOmitted,omitempty"`
+	RequestBody              *Digest   `json:"requestBody,omitempty"`
+	Risk                     Risk      `json:"risk"`
+	Rules                    []string  `json:"rules,omitempty"`
+	Approvers                []Needed  `json:"approvers"`
+	PolicyVersion            string    `json:"policyVersion,omitempty"`
+	Reason                   string    `json:"reason,omitempty"`
+	Created                  time.Time `json:"created"`
+	Expires                  time.Time `json:"expires"`
+}
+
+// Kind implements Data.
+func (*ApprovalPending) Kind() Kind { return KindApprovalPending }
+
+// Needed is who must agree: Count different people of Groups.
+type Needed struct {
+	Groups []string `json:"groups"`
+	Count  int      `json:"count"`
+}
+
+// ApprovalOutcome is the data of approval.outcome: how the wait ended. The common
+// part is that of the request, not of an approver.
+type ApprovalOutcome struct {
+	Common
+	Approval  string    `json:"approval"`
+	Digest    string    `json:"digest"`
+	Outcome   string    `json:"outcome"` // approved, denied, expired or cancelled
+	Approvers []Vote    `json:"approvers,omitempty"`
+	At        time.Time `json:"at"`
+}
+
+// Kind implements Data.
+func (*ApprovalOutcome) Kind() Kind { return KindApprovalOutcome }
+
+// Vote is one approver's verified answer.
+type Vote struct {
+	Issuer   string    `json:"issuer"`
+	Subject  string    `json:"subject"`
+	Email    string    `json:"email,omitempty"`
+	Groups   []string  `json:"groups,omitempty"`
+	Decision string    `json:"decision"` // allow or deny
+	Reason   string    `json:"reason,omitempty"`
+	At       time.Time `json:"at"`
+}
+
+func (d *ApprovalPending) cleaned() Data {
+	c := *d
+	c.Common.clean()
+	c.Operation.clean()
+	for _, s := range []*string{&c.Approval, &c.Digest, &c.Email, &c.RoleARN, &c.PolicyVersion, &c.Reason} {
+		*s = clean(*s)
+	}
+	c.Resources, c.ResourcesOmitted = cleanResources(d.Resources, d.ResourcesOmitted)
+	if d.RequestParameters != nil {
+		c.RequestParameters, _ = cleanValue(d.RequestParameters, 0).(map[string]any)
+	}
+	c.Risk.Reasons, c.Rules = cleanAll(c.Risk.Reasons), cleanAll(c.Rules)
+	c.Approvers = make([]Needed, len(d.Approvers))
+	for i, n := range d.Approvers {
+		c.Approvers[i] = Needed{Groups: cleanAll(n.Groups), Count: n.Count}
+	}
+	c.Created, c.Expires = c.Created.UTC(), c.Expires.UTC()
+	return &c
+}
+
+func (d *ApprovalOutcome) cleaned() Data {
+	c := *d
+	c.Common.clean()
+	c.Approval, c.Digest, c.Outcome, c.At = clean(c.Approval), clean(c.Digest), clean(c.Outcome), c.At.UTC()
+	c.Approvers = cleanVotes(d.Approvers)
+	return &c
+}
+
+func cleanVotes(in []Vote) []Vote {
+	if in == nil {
+		return nil
+	}
+	out := make([]Vote, len(in))
+	for i, v := range in {
+		out[i] = Vote{Issuer: clean(v.Issuer), Subject: clean(v.Subject), Email: clean(v.Email), Groups: cleanAll(v.Groups),
+			Decision: clean(v.Decision), Reason: clean(v.Reason), At: v.At.UTC()}
+	}
+	return out
+}
+
+func cleanResources(in []Resource, omitted int) ([]Resource, int) {
+	n := min(len(in), MaxResources)
+	out := make([]Resource, n)
+	for i, r := range in[:n] {
+		out[i] = Resource{ARN: clean(r.ARN), AccountID: clean(r.AccountID), Type: clean(r.Type)}
+	}
+	return out, omitted + len(in) - n
+}
