@@ -11,10 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -121,19 +119,6 @@ func createTrialKey(path string) error {
 // Token makes a token. audience "" means TrialAudience; ttl 0 means TrialMaxTTL,
 // and a longer or negative one is an error.
 func (t *Trial) Token(subject string, groups []string, audience string, ttl time.Duration, now time.Time) (secret.String, error) {
-	return t.token(subject, groups, audience, ttl, now, nil)
-}
-
-// ApproverToken makes a token for ApproverAudience, as Token does. It is a
-// person's: it has a name and a verified e-mail address, under the issuer's own
-// domain, where nobody gets mail.
-func (t *Trial) ApproverToken(subject string, groups []string, ttl time.Duration, now time.Time) (secret.String, error) {
-	return t.token(subject, groups, ApproverAudience, ttl, now, map[string]any{
-		"name": subject, "email": subject + "@" + strings.TrimPrefix(TrialIssuer, "https://"), "email_verified": true,
-	})
-}
-
-func (t *Trial) token(subject string, groups []string, audience string, ttl time.Duration, now time.Time, more map[string]any) (secret.String, error) {
 	if t == nil || t.key == nil {
 		return secret.String{}, errors.New("the trial issuer is not open")
 	}
@@ -157,13 +142,11 @@ func (t *Trial) token(subject string, groups []string, audience string, ttl time
 	if groups == nil {
 		groups = []string{}
 	}
-	all := map[string]any{
+	claims, err := json.Marshal(map[string]any{
 		"iss": TrialIssuer, "sub": subject, "aud": audience, "groups": groups,
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(ttl).Unix(),
 		"jti": ulid.MustNew(ulid.Timestamp(now), rand.Reader).String(),
-	}
-	maps.Copy(all, more)
-	claims, err := json.Marshal(all)
+	})
 	if err != nil {
 		return secret.String{}, fmt.Errorf("write the claims: %w", err)
 	}

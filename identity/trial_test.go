@@ -133,33 +133,3 @@ func TestTrialOpenedTogether(t *testing.T) {
 		t.Errorf("left behind: %q", left)
 	}
 }
-
-// An approver's token is a person's, and no agent's.
-func TestTrialApprover(t *testing.T) {
-	clk := newClock()
-	trial, err := identity.OpenTrial(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := trial.ApproverToken("alice", []string{"sre"}, 0, clk.now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf := trial.IssuerConfig()
-	conf.Audience = identity.ApproverAudience
-	approvers, err := identity.NewVerifier([]identity.IssuerConfig{conf}, identity.Options{Now: clk.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := approvers.Verify(t.Context(), token)
-	if err != nil || p.Subject != "alice" || p.Email != "alice@trial.sallyport.invalid" || !p.EmailVerified || len(p.Groups) != 1 {
-		t.Errorf("%+v %v", p, err)
-	}
-	agents, err := identity.NewVerifier([]identity.IssuerConfig{trial.IssuerConfig()}, identity.Options{Now: clk.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := agents.Verify(t.Context(), token); refusal.Of(err).Reason != refusal.Identity {
-		t.Errorf("an approver's token passed as an agent's: %v", err)
-	}
-}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/launch"
 )
@@ -51,7 +52,7 @@ func (t *tokenFlags) token(ctx context.Context, conf *config.Config, r approvals
 		groups = append(groups, n.Groups...)
 	}
 	slices.Sort(groups)
-	return trial.ApproverToken(t.subject, slices.Compact(groups), 5*time.Minute, time.Now())
+	return trial.Token(t.subject, slices.Compact(groups), identity.ApproverAudience, 5*time.Minute, time.Now())
 }
 
 // answerFlags are what approve and deny share.

@@ -69,7 +69,7 @@ audience: an agent's token cannot approve, and this one is no agent's.`,
 				if !cmd.Flags().Changed("groups") {
 					groups = trialApproverGroups
 				}
-				token, err = trial.ApproverToken(subject, groups, ttl, time.Now())
+				token, err = trial.Token(subject, groups, identity.ApproverAudience, ttl, time.Now())
 			}
 			if err != nil {
 				return err
