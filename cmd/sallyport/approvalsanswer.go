@@ -93,8 +93,7 @@ func newApprovalsApprove() *cobra.Command {
 elsewhere it takes --yes, or --digest with the digest of what you have seen. The
 answer holds for exactly what was shown: the gateway takes no other digest.
 
-With --for and --count, further calls of the same operation on the same resources in
-the same session go through too, that long and that often.`,
+With --for and --count the very same call may be sent again, that long and that often.`,
 		Example: `  sallyport approvals approve 01JQZX4T4S8F3W5G6H7J8K9M0N
   sallyport approvals approve K9M0N --for 15m --count 3 --reason "clean-up of dev"`,
 		Args: cobra.ExactArgs(1),
@@ -123,7 +122,7 @@ the same session go through too, that long and that often.`,
 		},
 	}
 	f.add(c)
-	c.Flags().DurationVar(&span, "for", 0, "let such calls through for this long, with --count")
+	c.Flags().DurationVar(&span, "for", 0, "let the same call through again for this long, with --count")
 	c.Flags().IntVar(&grant.Count, "count", 0, "how often in all, with --for")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return c
@@ -171,7 +170,7 @@ func (f *answerFlags) answer(cmd *cobra.Command, id, decision string, grant *app
 		return err
 	}
 	if grant != nil {
-		fmt.Fprintf(show, "\nAlso further calls like it in its session: for %s, at most %d in all.\n", grant.For, grant.Count)
+		fmt.Fprintf(show, "\nAnd again, the very same call: for %s, at most %d in all.\n", grant.For, grant.Count)
 	}
 	if ask {
 		if err := confirm(cmd.Context(), cmd.InOrStdin(), show); err != nil {
