@@ -105,10 +105,11 @@ func escaped(c rune) string {
 	return fmt.Sprintf(`\x%02x`, c)
 }
 
-// visible tells characters that have a glyph. Go's IsPrint takes fillers and
-// selectors for letters and marks that Unicode says to draw as nothing.
+// visible tells characters that have a glyph. Go's IsPrint leaves out control and
+// format characters (Cc, Cf), and takes for letters and marks some fillers and
+// selectors that Unicode says to draw as nothing.
 func visible(c rune) bool {
-	return unicode.IsPrint(c) && !unicode.In(c, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return unicode.IsPrint(c) && !unicode.In(c, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
 // quoting are the marks that a reader takes for a double quote, and the backslash
