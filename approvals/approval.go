@@ -1,6 +1,9 @@
 package approvals
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"time"
 
 	"github.com/sallyport/sallyport/event"
@@ -37,6 +40,26 @@ type Request struct {
 	Created           time.Time          `json:"created"`
 	Expires           time.Time          `json:"expires"` // from here on no answer counts and nothing may be sent
 }
+
+// Bounded is r cut to what fits into a record: of many resources the first, and in
+// place of large parameters their size and digest.
+func (r Request) Bounded() Request {
+	if n := len(r.Resources); n > event.MaxResources {
+		r.Resources, r.ResourcesOmitted = r.Resources[:event.MaxResources], n-event.MaxResources
+	}
+	if len(r.Parameters) == 0 {
+		return r
+	}
+	text, err := json.Marshal(r.Parameters)
+	if err != nil || len(text) > maxParameters {
+		sum := sha256.Sum256(text)
+		r.Parameters, r.ParametersOmitted = nil, &event.Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text))}
+	}
+	return r
+}
+
+// maxParameters is the most bytes of parameters that a request shows, as JSON.
+const maxParameters = 256 << 10
 
 // Needed is one demand for approvers: Count distinct people, each in one of Groups.
 // One person may satisfy several entries. The zero value is satisfied by nobody.

@@ -40,6 +40,30 @@ var retryHeaders = map[string]bool{
 // preimage. The body of a streaming call is not known when it is judged; its
 // declared hash and length stand for it.
 func Digest(s Subject, c awsapi.Canonical) string {
+	return digest(s, c, func(h hash.Hash) {
+		if c.Streams() {
+			field(h, "stream")
+			field(h, c.ContentSHA256())
+			count(h, int(c.ContentLength()))
+			return
+		}
+		field(h, "body")
+		sum := sha256.Sum256(c.Body())
+		_, _ = h.Write(sum[:])
+	})
+}
+
+// DigestWith is Digest for a body that streams and was read whole: body is the hex
+// SHA-256 of its data, without aws-chunked framing, and size its length in bytes.
+func DigestWith(s Subject, c awsapi.Canonical, body string, size int64) string {
+	return digest(s, c, func(h hash.Hash) {
+		field(h, "read")
+		field(h, body)
+		count(h, int(size))
+	})
+}
+
+func digest(s Subject, c awsapi.Canonical, body func(hash.Hash)) string {
 	h := sha256.New()
 	field(h, "sallyport.call.v1")
 	for _, f := range []string{s.Issuer, s.Subject, s.Target, s.RoleARN, s.Account, s.PolicyVersion, c.Method(), c.Host(), c.RawPath(), c.RawQuery()} {
@@ -69,15 +93,7 @@ func Digest(s Subject, c awsapi.Canonical) string {
 			field(h, f.Value)
 		}
 	}
-	if c.Streams() {
-		field(h, "stream")
-		field(h, c.ContentSHA256())
-		count(h, int(c.ContentLength()))
-	} else {
-		field(h, "body")
-		sum := sha256.Sum256(c.Body())
-		_, _ = h.Write(sum[:])
-	}
+	body(h)
 	return hex.EncodeToString(h.Sum(nil))
 }
 

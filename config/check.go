@@ -85,6 +85,20 @@ func (c *Config) Warnings() []strictyaml.Problem {
 	return out
 }
 
+// ApprovalWarnings are Warnings that depend on the policy: asks reports that a rule
+// of it asks people.
+func (c *Config) ApprovalWarnings(asks bool) []strictyaml.Problem {
+	if !asks || c.CanApprove() {
+		return nil
+	}
+	return []strictyaml.Problem{c.doc.Problem("approvals", "a rule of the policy asks people, and approver_issuers names nobody who could answer: what it asks for is refused")}
+}
+
+// CanApprove reports that there is an issuer of approvers.
+func (c *Config) CanApprove() bool {
+	return len(c.Approvals.ApproverIssuers) > 0 || c.Identity.Local
+}
+
 // webIdentityNeeds says what must be there in AWS for web-identity to work.
 func (c *Config) webIdentityNeeds(t *Target) string {
 	var issuers []string

@@ -28,11 +28,12 @@ type Config struct {
 	// Targets are the AWS roles that agents may name, by the name that stands in
 	// the agents' profiles as aws_access_key_id: letters, digits, _ . -, at most
 	// 64, and not like a real key id (AKIA...). At least one.
-	Targets map[string]*Target `yaml:"targets"`
-	Policy  Policy             `yaml:"policy"`
-	Mask    Mask               `yaml:"mask"`
-	NATS    NATS               `yaml:"nats"`
-	Admin   Admin              `yaml:"admin"`
+	Targets   map[string]*Target `yaml:"targets"`
+	Policy    Policy             `yaml:"policy"`
+	Approvals Approvals          `yaml:"approvals"`
+	Mask      Mask               `yaml:"mask"`
+	NATS      NATS               `yaml:"nats"`
+	Admin     Admin              `yaml:"admin"`
 
 	path          string
 	doc           *strictyaml.Document
@@ -138,6 +139,28 @@ const (
 type Policy struct {
 	// Files are the rule files. Default [policy.yaml].
 	Files []string `yaml:"files"`
+}
+
+// Approvals is how people are asked where a rule or the risk says so.
+type Approvals struct {
+	// Hold is how long a request stays open for an answer, 0s to 15m and not longer
+	// than Expires. Beyond it the agent is told to send the call again. Default 90s:
+	// agents' own limits for a tool are often two minutes.
+	Hold time.Duration `yaml:"hold"`
+	// Expires is how long people may take, 1m to 24h. Default 15m.
+	Expires time.Duration `yaml:"expires"`
+	// MaxPendingPerIdentity is how many requests of one agent may wait at once, 1 to
+	// 100. Default 5.
+	MaxPendingPerIdentity int `yaml:"max_pending_per_identity"`
+	// ApproverIssuers are the OIDC providers of people who approve, as
+	// identity.issuers. An issuer may be there too, with another audience. With
+	// identity.local the trial issuer is one by itself. Default none: what needs an
+	// approval is refused.
+	ApproverIssuers []Issuer `yaml:"approver_issuers"`
+	// AllowServiceAccounts lets programs approve: tokens that their issuer marks as a
+	// client's own, or that have neither a verified e-mail address nor a name. Default
+	// false.
+	AllowServiceAccounts bool `yaml:"allow_service_accounts"`
 }
 
 // Mask is what is taken out of AWS's answers, and out of what is recorded.

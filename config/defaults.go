@@ -13,7 +13,10 @@ func defaults() *Config {
 		StateDir: "state",
 		Proxy:    Proxy{Listen: strictyaml.HostPort{Host: "127.0.0.1", Port: 3128}},
 		Policy:   Policy{Files: []string{"policy.yaml"}},
-		Mask:     DefaultMask(),
+		Approvals: Approvals{
+			Hold: 90 * time.Second, Expires: 15 * time.Minute, MaxPendingPerIdentity: 5,
+		},
+		Mask: DefaultMask(),
 		NATS: NATS{
 			Listen:        strictyaml.HostPort{Host: "127.0.0.1", Port: 4222},
 			Replicas:      1,

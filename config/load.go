@@ -91,6 +91,9 @@ func (c *Config) paths() []pathKey {
 	for i := range c.Identity.Issuers {
 		out = append(out, pathKey{fmt.Sprintf("identity.issuers[%d].ca_file", i), &c.Identity.Issuers[i].CAFile, roots})
 	}
+	for i := range c.Approvals.ApproverIssuers {
+		out = append(out, pathKey{fmt.Sprintf("approvals.approver_issuers[%d].ca_file", i), &c.Approvals.ApproverIssuers[i].CAFile, roots})
+	}
 	for i := range c.Policy.Files {
 		out = append(out, pathKey{fmt.Sprintf("policy.files[%d]", i), &c.Policy.Files[i], plain})
 	}

@@ -34,7 +34,29 @@ func (c *Config) validate() {
 			c.doc.Errorf(key, "%q is listed twice; remove one", f)
 		}
 	}
+	c.validateApprovals()
 	c.validateMask()
+}
+
+func (c *Config) validateApprovals() {
+	a := c.Approvals
+	if a.Expires < time.Minute || a.Expires > 24*time.Hour {
+		c.doc.Errorf("approvals.expires", "%s is out of bounds; write 1m to 24h", a.Expires)
+	}
+	if a.Hold < 0 || a.Hold > 15*time.Minute {
+		c.doc.Errorf("approvals.hold", "%s is out of bounds; write 0s to 15m", a.Hold)
+	} else if a.Hold > a.Expires {
+		c.doc.Errorf("approvals.hold", "%s is longer than approvals.expires (%s); no answer counts after that", a.Hold, a.Expires)
+	}
+	if a.MaxPendingPerIdentity < 1 || a.MaxPendingPerIdentity > 100 {
+		c.doc.Errorf("approvals.max_pending_per_identity", "%d is out of bounds; write 1 to 100", a.MaxPendingPerIdentity)
+	}
+	c.validateIssuers("approvals.approver_issuers", a.ApproverIssuers)
+	for i, iss := range a.ApproverIssuers {
+		if slices.ContainsFunc(c.Identity.Issuers, func(o Issuer) bool { return o.Issuer == iss.Issuer && o.Audience == iss.Audience }) {
+			c.doc.Errorf(fmt.Sprintf("approvals.approver_issuers[%d].audience", i), "agents' tokens of this issuer have the audience %q too, so agents could approve; give approvers another one", iss.Audience)
+		}
+	}
 }
 
 func (c *Config) validateMask() {
@@ -208,11 +230,22 @@ func (c *Config) validateIdentity() {
 	if len(c.Identity.Issuers) == 0 && !c.Identity.Local {
 		c.doc.Errorf("identity", "nobody could call: name an OIDC provider under issuers, or set local: true for a trial on this machine")
 	}
-	for i, iss := range c.Identity.Issuers {
-		at := fmt.Sprintf("identity.issuers[%d]", i)
+	c.validateIssuers("identity.issuers", c.Identity.Issuers)
+	if c.Identity.Local {
+		for _, l := range c.listeners() {
+			if !l.address.IsZero() && !l.address.Loopback() {
+				c.doc.Errorf("identity.local", "the trial issuer works only while every listener is on loopback, and %s is %s; name a real issuer, or listen on 127.0.0.1", l.key, l.address)
+			}
+		}
+	}
+}
+
+func (c *Config) validateIssuers(key string, issuers []Issuer) {
+	for i, iss := range issuers {
+		at := fmt.Sprintf("%s[%d]", key, i)
 		if why := badIssuer(iss.Issuer); why != "" {
 			c.doc.Errorf(at+".issuer", "%s", why)
-		} else if slices.ContainsFunc(c.Identity.Issuers[:i], func(o Issuer) bool { return o.Issuer == iss.Issuer }) {
+		} else if slices.ContainsFunc(issuers[:i], func(o Issuer) bool { return o.Issuer == iss.Issuer }) {
 			c.doc.Errorf(at+".issuer", "%q is listed twice; one entry per issuer", iss.Issuer)
 		}
 		if strings.TrimSpace(iss.Audience) == "" {
@@ -226,13 +259,6 @@ func (c *Config) validateIdentity() {
 		}
 		if iss.MaxTokenAge < time.Minute || iss.MaxTokenAge > 24*time.Hour {
 			c.doc.Errorf(at+".max_token_age", "%s is out of bounds; write 1m to 24h", iss.MaxTokenAge)
-		}
-	}
-	if c.Identity.Local {
-		for _, l := range c.listeners() {
-			if !l.address.IsZero() && !l.address.Loopback() {
-				c.doc.Errorf("identity.local", "the trial issuer works only while every listener is on loopback, and %s is %s; name a real issuer, or listen on 127.0.0.1", l.key, l.address)
-			}
 		}
 	}
 }

@@ -54,9 +54,14 @@ func (h *handler) readBody(ctx context.Context, x *exchange, head *awsapi.Head) 
 // which lives a minute only, and after the decision: what is denied is never read.
 // Room is reserved first, since records may lie on the same disk.
 func (h *handler) spool(ctx context.Context, x *exchange, p *permit) error {
-	if !p.call.Canonical().NeedsHash() {
+	if !p.call.Canonical().NeedsHash() || p.spool != nil {
 		return nil
 	}
+	return h.spoolWhole(ctx, x, p)
+}
+
+// spoolWhole is spool for any body that streams.
+func (h *handler) spoolWhole(ctx context.Context, x *exchange, p *permit) error {
 	n := x.r.ContentLength
 	if n > maxSpooled {
 		return tooLongToSpool()

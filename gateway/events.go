@@ -75,10 +75,15 @@ func (g *Gateway) SessionClosed(s *identity.Session, why identity.CloseReason) e
 func (h *handler) requestEvent(x *exchange) event.Event {
 	c := x.call
 	canonical := c.Canonical()
-	x.digest = approvals.Digest(approvals.Subject{
+	subject := approvals.Subject{
 		Issuer: x.session.Issuer, Subject: x.session.Subject, Target: x.target.Name,
 		RoleARN: x.target.RoleARN, Account: x.target.Account, PolicyVersion: x.decision.Version,
-	}, canonical)
+	}
+	if x.ask != nil && x.ask.spool != nil {
+		x.digest = approvals.DigestWith(subject, canonical, x.ask.body, x.ask.size)
+	} else {
+		x.digest = approvals.Digest(subject, canonical)
+	}
 	d := &event.Request{
 		Common: h.common(x), Operation: operation(x),
 		Protocol: string(c.Protocol), Method: canonical.Method(), Host: canonical.Host(), Path: h.Masker.Text(canonical.RawPath()),
@@ -92,6 +97,9 @@ func (h *handler) requestEvent(x *exchange) event.Event {
 				d.Resources = append(d.Resources, event.Resource{ARN: h.Masker.Text(r.ARN), AccountID: r.Account, Type: r.Type})
 			}
 		}
+	}
+	if x.ask != nil && x.ask.spool != nil {
+		d.RequestBody = &event.Digest{SHA256: x.ask.body, Size: x.ask.size}
 	}
 	if !canonical.Streams() {
 		sum := sha256.Sum256(canonical.Body())
@@ -107,8 +115,16 @@ func (h *handler) decisionEvent(x *exchange, e *refusal.Error) event.Event {
 		Common: h.common(x), Operation: operation(x), Effect: x.decision.Effect.String(),
 		Rules: x.decision.Rules, Risk: &event.Risk{Score: x.decision.Risk.Score, Reasons: x.decision.Risk.Reasons}, PolicyVersion: x.decision.Version, Mask: pathNames(x.decision.Mask), MaskAs: string(x.decision.MaskAs), Unmask: x.decision.Unmask,
 	}
+	if x.ask != nil && x.ask.approval != "" {
+		d.Approval = x.ask.approval
+		if x.allowed() {
+			d.Effect, d.Approvers = policy.Allow.String(), approvals.Votes(x.ask.claimed.Votes)
+		}
+	}
 	if e != nil {
-		d.Effect = policy.Deny.String()
+		if d.Effect = policy.Deny.String(); e.Reason == refusal.Pending {
+			d.Effect = policy.Ask.String()
+		}
 		d.ErrorCode, d.ErrorMessage = string(e.Reason), h.Masker.Text(e.Message)
 	}
 	return h.newEvent(d)

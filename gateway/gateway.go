@@ -74,7 +74,7 @@ type Target struct {
 	Partition string
 }
 
-// Config is everything a Gateway needs. All fields but Log and Metrics are required.
+// Config is everything a Gateway needs. All fields but Log, Metrics and those of approvals are required.
 type Config struct {
 	Identifier *awsapi.Identifier
 	Verifier   *identity.Verifier
@@ -93,6 +93,10 @@ type Config struct {
 	Now        func() time.Time
 	Log        *slog.Logger
 	Metrics    *Metrics
+	// Approvals asks people; nil refuses what needs them.
+	Approvals Approvals
+	Hold      time.Duration // how long a request stays open for an answer
+	Expires   time.Duration // how long people have to answer; required with Approvals
 }
 
 // Gateway serves the requests of agents.
@@ -112,7 +116,8 @@ func New(c Config) (*Gateway, error) {
 		"Identifier": c.Identifier == nil, "Verifier": c.Verifier == nil, "Sessions": c.Sessions == nil,
 		"Policy": c.Policy == nil, "Recorder": c.Recorder == nil, "Minter": c.Minter == nil,
 		"Masker": c.Masker == nil, "Upstream": c.Upstream == nil, "IDs": c.IDs == nil,
-		"Now": c.Now == nil, "Source": c.Source == "", "Targets": len(c.Targets) == 0,
+		"Expires": c.Approvals != nil && c.Expires <= 0,
+		"Now":     c.Now == nil, "Source": c.Source == "", "Targets": len(c.Targets) == 0,
 	} {
 		if missing {
 			problems = append(problems, fmt.Errorf("gateway: %s is not set", name))

@@ -38,6 +38,7 @@ type exchange struct {
 	call     *awsapi.Call
 	form     *form // of a form upload
 	decision *policy.Decision
+	ask      *ask // where people are asked; nil: nowhere
 	digest   string
 	recorded bool     // request and decision events are durable
 	stage    string   // after that: credential, send, mask, answer
@@ -103,13 +104,15 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 	if err := perimeter(x.call, x.target); err != nil {
 		return err
 	}
-	d := h.Policy.Decide(policy.Input{ // 6
-		Issuer: x.session.Issuer, Subject: x.session.Subject, Groups: x.caller.principal.Groups,
-		Session: x.session.ID, Target: x.target.Name, Call: x.call, Now: h.Now(),
-	})
+	d := h.decide(x) // 6
 	x.decision = &d
 	h.Metrics.requests.WithLabelValues(x.call.Service, d.Effect.String()).Inc()
 
+	if d.Effect == policy.Ask {
+		if err := h.askPeople(ctx, x); err != nil {
+			return err
+		}
+	}
 	permit, err := h.permit(x)
 	if err != nil {
 		return err
@@ -126,6 +129,13 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 		return err
 	}
 	return h.answer(ctx, x, permit, resp) // 10, 11
+}
+
+func (h *handler) decide(x *exchange) policy.Decision {
+	return h.Policy.Decide(policy.Input{
+		Issuer: x.session.Issuer, Subject: x.session.Subject, Groups: x.caller.principal.Groups,
+		Session: x.session.ID, Target: x.target.Name, Call: x.call, Now: h.Now(),
+	})
 }
 
 // identify looks again at who opened the tunnel: a token may have expired since.
@@ -151,6 +161,13 @@ func (h *handler) identify(ctx context.Context, x *exchange) error {
 func (h *handler) begin(ctx context.Context, x *exchange) (*recorder.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
+	if x.ask != nil { // the request is on record, since people were asked
+		if err := h.Recorder.Append(ctx, h.decisionEvent(x, nil)); err != nil {
+			return nil, h.notDurable(err)
+		}
+		x.recorded = true
+		return x.ask.receipt, nil
+	}
 	receipt, err := h.Recorder.Begin(ctx, h.requestEvent(x), h.decisionEvent(x, nil))
 	if err != nil {
 		return nil, h.notDurable(err)

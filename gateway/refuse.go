@@ -42,6 +42,8 @@ func (h *handler) recordRefusal(x *exchange, status int, e *refusal.Error) {
 	case x.recorded: // after Begin: AWS may have been reached
 		h.Metrics.aborted.Inc()
 		h.record(ctx, x, h.abortedEvent(x, e))
+	case x.ask != nil && x.ask.receipt != nil: // the request is on record
+		h.record(ctx, x, h.decisionEvent(x, e))
 	case x.decision != nil:
 		h.record(ctx, x, h.requestEvent(x), h.decisionEvent(x, e))
 	default:

@@ -43,9 +43,13 @@ type rig struct {
 }
 
 type rigOptions struct {
-	policy      string // the rules; "" is defaultPolicy
-	targets     string // YAML below targets:; "" is defaultTargets
-	extra       string // further sections
+	policy      string           // the rules; "" is defaultPolicy
+	targets     string           // YAML below targets:; "" is defaultTargets
+	extra       string           // further sections
+	approvals   string           // further keys below approvals:; with it, the issuer has approvers too
+	state       string           // state_dir of an earlier rig; "" is a new one
+	idp         *oidctest.Issuer // of an earlier rig
+	clock       *clock
 	proxy       string // further keys below proxy:
 	endpoint    string // in place of the simulated AWS
 	externalBus bool   // NATS outside of the gateway, so that it can be stopped
@@ -54,7 +58,10 @@ type rigOptions struct {
 	noBase      bool                  // the gateway has no AWS identity of its own
 }
 
-const audience = "sallyport"
+const (
+	audience         = "sallyport"
+	approverAudience = "sallyport-approvers"
+)
 
 const defaultPolicy = `rules:
   - name: objects
@@ -87,11 +94,16 @@ const defaultTargets = `
 
 func newRig(t *testing.T, o rigOptions) *rig {
 	t.Helper()
-	r := &rig{t: t, clock: &clock{}, log: &logBuffer{}}
+	r := &rig{t: t, clock: o.clock, log: &logBuffer{}, idp: o.idp}
 	var err error
-	r.idp, err = oidctest.New()
-	must(t, err)
-	t.Cleanup(r.idp.Close)
+	if r.clock == nil {
+		r.clock = &clock{}
+	}
+	if r.idp == nil {
+		r.idp, err = oidctest.New()
+		must(t, err)
+		t.Cleanup(r.idp.Close)
+	}
 	if o.webIdentity != nil {
 		o.webIdentity.Issuer, o.webIdentity.RootPEM = or(o.webIdentity.Issuer, r.idp.URL), r.idp.RootPEM()
 	}
@@ -100,7 +112,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	t.Cleanup(func() { _ = r.aws.Close() })
 
 	dir := t.TempDir()
-	r.state = filepath.Join(dir, "state")
+	r.state = or(o.state, filepath.Join(dir, "state"))
 	nats := `nats: {listen: "127.0.0.1:0"}`
 	busDir := filepath.Join(r.state, "nats")
 	if o.externalBus {
@@ -109,6 +121,9 @@ func newRig(t *testing.T, o rigOptions) *rig {
 		must(t, err)
 		t.Cleanup(r.bus.Shutdown)
 		nats = fmt.Sprintf("nats: {url: %q, creds_file: %q}", r.bus.URL(), r.bus.CredsFile(bus.Gateway))
+	}
+	if o.approvals != "" {
+		o.extra += fmt.Sprintf("approvals: {%s, approver_issuers: [{issuer: %q, audience: %s, ca_file: %q}]}", o.approvals, r.idp.URL, approverAudience, write(t, dir, "idp.crt", r.idp.RootPEM()))
 	}
 	endpoint := or(o.endpoint, r.aws.URL())
 	text := fmt.Sprintf(`state_dir: %q

@@ -35,22 +35,42 @@ type permit struct {
 // is settled here too, before anything is sent: an answer that cannot be masked
 // must never be asked for.
 func (h *handler) permit(x *exchange) (*permit, error) {
-	if x.decision == nil || x.decision.Effect != policy.Allow {
+	if !x.allowed() {
 		reason := "no rule allows this request"
 		if x.decision != nil {
 			reason = x.decision.Reason
 		}
 		return nil, refusal.New(refusal.Denied, "%s", reason)
 	}
+	plan, part, err := h.plan(x)
+	if err != nil {
+		return nil, err
+	}
+	p := &permit{call: x.call, plan: plan, part: part, scope: x.decision.Scope}
+	if x.ask != nil {
+		p.spool = x.ask.spool
+	}
+	return p, nil
+}
+
+// allowed reports a decision that allows, or one that asks and an approval that was
+// claimed for this very exchange.
+func (x *exchange) allowed() bool {
+	if x.decision == nil {
+		return false
+	}
+	return x.decision.Effect == policy.Allow || x.decision.Effect == policy.Ask && x.ask != nil && x.ask.claimed.UsedBy == x.id
+}
+
+// plan is how the answer to a call will be masked, and which part of an object has
+// to be asked for.
+func (h *handler) plan(x *exchange) (*mask.Plan, mask.Widened, error) {
 	plan, err := h.Masker.PlanCall(x.call, x.decision.Mask, x.decision.MaskAs, x.decision.Unmask)
 	if err != nil {
-		return nil, err
+		return nil, mask.Widened{}, err
 	}
 	part, err := plan.Range(x.call.Canonical().Header().Get("Range"))
-	if err != nil {
-		return nil, err
-	}
-	return &permit{call: x.call, plan: plan, part: part, scope: x.decision.Scope}, nil
+	return plan, part, err
 }
 
 // send is the only way to AWS. It needs a permit, which a decision made, and a

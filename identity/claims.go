@@ -38,10 +38,28 @@ func (c *IssuerConfig) principal(t *token, now time.Time) (*Principal, *refusal.
 	if err := c.readGroups(t.claims, p); err != nil {
 		return nil, err
 	}
+	p.Person = isPerson(t.claims, p)
 	if id, ok := stringClaim(t.claims["jti"]); ok && checkName(id) == nil {
 		p.TokenID = id
 	}
 	return p, nil
+}
+
+// isPerson tells a person's token from a program's own. Issuers mark the latter in
+// ways of their own: Entra ID's idtyp, Auth0's gty, a sub that is the client's id
+// (RFC 9068, section 2.2), Google's domain for service accounts, Keycloak's names.
+// What has neither mark nor a name or verified address is taken for a program's.
+func isPerson(claims map[string]json.RawMessage, p *Principal) bool {
+	text := func(name string) string { s, _ := stringClaim(claims[name]); return s }
+	sub := text("sub")
+	switch {
+	case text("idtyp") == "app", text("gty") == "client-credentials",
+		sub != "" && (sub == text("client_id") || sub == text("azp")),
+		strings.HasSuffix(strings.ToLower(p.Email), ".gserviceaccount.com"),
+		strings.HasPrefix(text("preferred_username"), "service-account-"):
+		return false
+	}
+	return p.EmailVerified && p.Email != "" || strings.TrimSpace(text("name")) != ""
 }
 
 // checkAudience wants the configured audience, byte for byte, in aud: a string or
@@ -50,6 +68,11 @@ func (c *IssuerConfig) checkAudience(raw json.RawMessage) *refusal.Error {
 	list, ok := stringList(raw)
 	if !ok || len(list) == 0 {
 		return refusal.New(refusal.Identity, "the token has no audience (aud); ask the issuer for one with audience %s", quote(c.Audience))
+	}
+	for _, a := range list {
+		if slices.Contains(c.Excluded, a) {
+			return refusal.New(refusal.Identity, "the token has the audience %s, which is another purpose's; ask the issuer for one with audience %s alone", quote(a), quote(c.Audience))
+		}
 	}
 	if slices.Contains(list, c.Audience) {
 		return nil

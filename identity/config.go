@@ -20,6 +20,9 @@ type IssuerConfig struct {
 	// applications of the same provider out, so it is required. azp is not looked
 	// at: it names the client that asked for the token, and agents have their own.
 	Audience string
+	// Excluded are audiences that a token must not have beside Audience: one token
+	// for both agents and approvers would let an agent approve.
+	Excluded []string
 	// CAFile holds PEM roots for a private provider; "" means the system's roots.
 	CAFile string
 	// SubjectClaim names the claim (or dotted path) that becomes Subject; "" means
@@ -63,6 +66,8 @@ func (c IssuerConfig) withDefaults() (IssuerConfig, error) {
 		return c, fmt.Errorf("issuer %q is a template: give the URL of your own tenant, or every tenant's users would be accepted", c.Issuer)
 	case c.Audience == "":
 		return c, fmt.Errorf("issuer %s: audience is empty: without it tokens for other applications would be accepted", c.Issuer)
+	case slices.Contains(c.Excluded, c.Audience):
+		return c, fmt.Errorf("issuer %s: audience %s is accepted and excluded", c.Issuer, c.Audience)
 	case c.MaxTokenAge < 0:
 		return c, fmt.Errorf("issuer %s: max_token_age is negative", c.Issuer)
 	case (c.Keys == nil) != (len(c.Algorithms) == 0):

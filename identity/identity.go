@@ -44,6 +44,7 @@ type Principal struct {
 	Subject       string    // the subject claim; never empty, printable, NFC
 	Email         string    // "" when absent or not printable; a claim, not proof, unless EmailVerified
 	EmailVerified bool      // the claim email_verified is the JSON value true
+	Person        bool      // nothing says that the token is a program's own, and it has a verified e-mail address or a name; see readPerson
 	Groups        []string  // distinct, sorted; nil when the token has none or says they are elsewhere (overage)
 	TokenID       string    // jti, or "sha256:" and 32 hex digits of the token's digest where there is none
 	IssuedAt      time.Time // iat

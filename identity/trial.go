@@ -142,11 +142,15 @@ func (t *Trial) Token(subject string, groups []string, audience string, ttl time
 	if groups == nil {
 		groups = []string{}
 	}
-	claims, err := json.Marshal(map[string]any{
+	members := map[string]any{
 		"iss": TrialIssuer, "sub": subject, "aud": audience, "groups": groups,
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(ttl).Unix(),
 		"jti": ulid.MustNew(ulid.Timestamp(now), rand.Reader).String(),
-	})
+	}
+	if audience == ApproverAudience {
+		members["name"] = subject // approvers are people
+	}
+	claims, err := json.Marshal(members)
 	if err != nil {
 		return secret.String{}, fmt.Errorf("write the claims: %w", err)
 	}

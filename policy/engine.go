@@ -150,6 +150,9 @@ func (e *Engine) Decide(in Input) Decision {
 	return d
 }
 
+// Asks reports that a rule asks people.
+func (e *Engine) Asks() bool { return e != nil && len(e.ask) > 0 }
+
 // restricting finds the rules of x that one need may match, and the first need.
 func (e *Engine) restricting(x index, q *question, needs []need) (hits []*Rule, first *need) {
 	for i := range needs {

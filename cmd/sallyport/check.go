@@ -37,7 +37,7 @@ ready: the health check of containers, which have no other command.`,
 					return err
 				}
 			}
-			for _, w := range conf.Warnings() {
+			for _, w := range append(conf.Warnings(), conf.ApprovalWarnings(engine.Asks())...) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "ok: %s, %s (policy version %.12s)\n",

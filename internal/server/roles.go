@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
+	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/gateway"
@@ -115,6 +116,10 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	approvers, err := s.approvers()
+	if err != nil {
+		return err
+	}
 	conn, err := bus.Connect(ctx, s.busOptions(bus.Gateway))
 	if err != nil {
 		return err
@@ -164,12 +169,22 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	source := "sallyport/" + eventIDs.New()
+	var asker gateway.Approvals // stays nil where nobody could answer
+	broker, err := s.broker(ctx, approvals.Options{Conn: conn, Verifier: approvers, Append: publisher.Append, IDs: eventIDs, Source: source})
+	if err != nil {
+		return err
+	}
+	if broker != nil {
+		asker = broker
+	}
 	gw, err = gateway.New(gateway.Config{
+		Approvals: asker, Hold: c.Approvals.Hold, Expires: c.Approvals.Expires,
 		SpoolDir:   spool,
 		Identifier: ids, Verifier: verifier, Sessions: sessions, Policy: rules, Recorder: publisher, Minter: minter,
 		Masker:   masker,
 		Upstream: upstream, IDs: eventIDs, Targets: targets(c), Default: c.DefaultTarget(), Tunnel: c.Tunnels(),
-		Source: "sallyport/" + eventIDs.New(), Now: s.opts.Now, Log: s.opts.Log, Metrics: gateway.NewMetrics(s.registry),
+		Source: source, Now: s.opts.Now, Log: s.opts.Log, Metrics: gateway.NewMetrics(s.registry),
 	})
 	if err != nil {
 		return err
@@ -188,6 +203,9 @@ func (s *Server) startGateway(ctx context.Context) error {
 
 	proxy := &mitm.Proxy{Admit: gw.Admit, Certificate: authority.Leaf, Dial: s.dialer().DialContext, Log: s.opts.Log, Now: s.opts.Now}
 	s.onStop("proxy", proxy.Shutdown)
+	if broker != nil {
+		s.onStop("held requests", func(context.Context) error { broker.Release(); return nil })
+	}
 	if s.Proxy, err = s.listen(ctx, proxy, "proxy.listen", c.Proxy.Listen.String(), nil); err != nil {
 		return err
 	}
@@ -213,25 +231,6 @@ func (s *Server) listen(ctx context.Context, proxy *mitm.Proxy, key, address str
 	}
 	s.background("proxy", func() error { return proxy.Serve(ctx, ln) })
 	return addr, nil
-}
-
-func (s *Server) verifier() (*identity.Verifier, error) {
-	c := s.opts.Config
-	var issuers []identity.IssuerConfig
-	for _, i := range c.Identity.Issuers {
-		issuers = append(issuers, identity.IssuerConfig{
-			Issuer: i.Issuer, Audience: i.Audience, CAFile: i.CAFile, SubjectClaim: i.SubjectClaim,
-			GroupsClaim: i.GroupsClaim, MaxTokenAge: i.MaxTokenAge,
-		})
-	}
-	if c.Identity.Local {
-		trial, err := identity.OpenTrial(c.StateDir)
-		if err != nil {
-			return nil, err
-		}
-		issuers = append(issuers, trial.IssuerConfig())
-	}
-	return identity.NewVerifier(issuers, identity.Options{Now: s.opts.Now})
 }
 
 func (s *Server) dialer() *mitm.Dialer {

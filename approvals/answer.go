@@ -1,0 +1,169 @@
+package approvals
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/secret"
+	"github.com/sallyport/sallyport/refusal"
+)
+
+// answerTime is how long verifying an answer may take, the issuer's keys included.
+const answerTime = 10 * time.Second
+
+// ParseAnswer reads an answer to an approval. It refuses other members, anything
+// behind the object, and what is longer than MaxAnswer. Its errors hold nothing of
+// the answer, which has a token in it.
+func ParseAnswer(b []byte, approval string) (Answer, error) {
+	var a Answer
+	if len(b) > MaxAnswer {
+		return a, fmt.Errorf("the answer has %d bytes, the limit is %d", len(b), MaxAnswer)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&a); err != nil {
+		return Answer{}, errors.New("the answer is not a JSON object with approval, digest, decision, token, and reason and grant if need be")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Answer{}, errors.New("there is something behind the answer")
+	}
+	sum, err := hex.DecodeString(a.Digest)
+	switch {
+	case !event.ValidID(a.Approval) || a.Approval != approval:
+		return Answer{}, errors.New("the answer's approval is not that of its subject")
+	case err != nil || len(sum) != 32 || a.Digest != strings.ToLower(a.Digest):
+		return Answer{}, errors.New("the answer's digest is not a SHA-256 in lower-case hex; copy it from the request")
+	case a.Decision != Allow && a.Decision != Deny:
+		return Answer{}, fmt.Errorf("the decision must be %q or %q", Allow, Deny)
+	case a.Token == "":
+		return Answer{}, errors.New("the answer has no token")
+	case len(a.Reason) > MaxReason:
+		return Answer{}, fmt.Errorf("the reason has %d bytes, the limit is %d", len(a.Reason), MaxReason)
+	case a.Grant != nil && a.Decision != Allow:
+		return Answer{}, errors.New("a grant has a meaning only with allow")
+	}
+	return a, nil
+}
+
+// receive answers one message. Verifying may have to fetch keys, so it goes on
+// beside the subscription.
+func (b *Broker) receive(ctx context.Context, m *nats.Msg) {
+	select {
+	case b.answers <- struct{}{}:
+	default:
+		b.reply(m, Reply{Error: "the gateway is busy with other answers; try again"})
+		return
+	}
+	b.mu.Lock() // against Close, which waits for what has begun
+	defer b.mu.Unlock()
+	select {
+	case <-b.closed:
+		<-b.answers
+		b.reply(m, Reply{Error: ErrClosed.Error() + "; try again"})
+		return
+	default:
+	}
+	b.wait.Go(func() {
+		defer func() { <-b.answers }()
+		ctx, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		approval := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+		who, err := b.answer(ctx, approval, m.Data)
+		if err != nil {
+			b.audit(ctx, approval, who, err)
+			b.reply(m, Reply{Error: why(err)})
+			return
+		}
+		b.reply(m, Reply{Accepted: true})
+	})
+}
+
+// answer verifies an answer and counts it. NATS let its sender in, which proves
+// nothing here: the token does.
+func (b *Broker) answer(ctx context.Context, approval string, data []byte) (*identity.Principal, error) {
+	a, err := ParseAnswer(data, approval)
+	if err != nil {
+		return nil, err
+	}
+	p, err := b.o.Verifier.Verify(ctx, secret.New(a.Token))
+	if err != nil {
+		return nil, err
+	}
+	if !p.Person && !b.o.AllowServiceAccounts {
+		return p, errors.New("the token is a program's, or has neither a verified e-mail address nor a name: only people approve, unless approvals.allow_service_accounts is set")
+	}
+	now := b.o.Now()
+	grant, err := a.Grant.leave(now)
+	if err != nil {
+		return p, err
+	}
+	v := Vote{Issuer: p.Issuer, Subject: p.Subject, Groups: p.Groups, Decision: a.Decision, Reason: a.Reason, At: now}
+	if p.EmailVerified {
+		v.Email = p.Email
+	}
+	r, err := b.change(ctx, approval, a.Digest, func(r *Record) error { return r.Vote(v, grant, b.o.Now()) })
+	if err != nil {
+		return p, err
+	}
+	b.o.Log.InfoContext(ctx, "an approval was answered", "approval", approval, "decision", a.Decision, "issuer", p.Issuer, "subject", p.Subject, "state", string(r.State))
+	return p, nil
+}
+
+// why is what the sender is told.
+func why(err error) string {
+	var r *refusal.Error
+	switch {
+	case errors.As(err, &r):
+		return r.Message
+	case errors.Is(err, errConflict):
+		return "several answers came at once; try again"
+	}
+	return err.Error()
+}
+
+func (b *Broker) reply(m *nats.Msg, r Reply) {
+	if m.Reply == "" {
+		return
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return // two plain members always marshal
+	}
+	if err := m.Respond(text); err != nil {
+		b.o.Log.Warn("an approver could not be answered", "cause", err.Error())
+	}
+}
+
+// audit puts a refused answer on record, outside of any session: it may have been
+// about none. Anybody with an approver's NATS user can cause these, so they are
+// rate-limited.
+func (b *Broker) audit(ctx context.Context, approval string, who *identity.Principal, err error) {
+	b.o.Log.WarnContext(ctx, "an answer to an approval was refused", "approval", approval, "cause", err.Error())
+	if !b.refused.Allow() {
+		return
+	}
+	now := b.o.Now()
+	d := &event.Refused{
+		Common:    event.Common{RequestID: b.o.IDs.New(), EventTime: now},
+		ErrorCode: "approval", ErrorMessage: "an answer to approval " + approval + " was refused: " + why(err),
+	}
+	if who != nil {
+		d.UserIdentity = event.UserIdentity{Issuer: who.Issuer, Subject: who.Subject, Groups: who.Groups}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTime)
+	defer cancel()
+	if err := b.o.Append(ctx, event.Event{ID: b.o.IDs.New(), Source: b.o.Source, Time: now, Data: d}); err != nil {
+		b.o.Log.ErrorContext(ctx, "a refused answer could not be recorded", "cause", err.Error())
+	}
+}

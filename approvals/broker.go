@@ -1,0 +1,371 @@
+package approvals
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/identity"
+)
+
+// MaxPendingAll is how many approvals may wait at once, of all identities.
+const MaxPendingAll = 1000
+
+// attempts bounds how often a change is tried anew when another gateway was faster.
+const attempts = 16
+
+// Errors of Ask and Wait.
+var (
+	ErrTooMany    = errors.New("too many of this identity's requests wait for an approval")
+	ErrTooManyAll = errors.New("too many requests wait for an approval")
+	ErrClosed     = errors.New("the gateway is stopping")
+)
+
+// Options configure a Broker. All but AllowServiceAccounts and Log are required.
+type Options struct {
+	Conn                 *nats.Conn // as bus.Gateway
+	Prefix               string     // subject prefix
+	Verifier             *identity.Verifier
+	AllowServiceAccounts bool // programs may answer too
+	MaxPending           int  // approvals of one identity that wait at once
+	// Append makes events durable.
+	Append func(ctx context.Context, events ...event.Event) error
+	IDs    *event.IDs
+	Source string // CloudEvents source of this gateway
+	Now    func() time.Time
+	Log    *slog.Logger // nil discards
+}
+
+// Broker asks people and keeps what they say. Any number of gateways may share one
+// bucket: each sees what the others began. Use NewBroker.
+type Broker struct {
+	o       Options
+	store   bucket
+	js      jetstream.JetStream
+	watch   jetstream.KeyWatcher
+	sub     *nats.Subscription
+	answers chan struct{} // bounds answers that are verified at once
+	refused *rate.Limiter // events of refused answers
+	closed  chan struct{}
+	stop    context.CancelFunc
+	wait    sync.WaitGroup
+
+	creating sync.Mutex // from counting what waits until the new one counts
+	mu       sync.Mutex
+	known    map[string]known                      // by digest
+	waiters  map[string]map[chan struct{}]struct{} // by digest
+}
+
+// known is what the bucket's watch said last.
+type known struct {
+	record   Record // without its parameters
+	revision uint64
+}
+
+// NewBroker opens the bucket, follows it and listens for answers until Close.
+func NewBroker(ctx context.Context, o Options) (*Broker, error) {
+	if o.Conn == nil || o.Prefix == "" || o.Verifier == nil || o.MaxPending < 1 || o.Append == nil || o.IDs == nil || o.Source == "" || o.Now == nil {
+		return nil, errors.New("approvals: an option is missing")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	js, err := jetstream.New(o.Conn)
+	if err != nil {
+		return nil, fmt.Errorf("approvals: JetStream: %w", err)
+	}
+	kv, err := js.KeyValue(ctx, Bucket)
+	if err != nil {
+		return nil, fmt.Errorf("open the bucket %s: %w", Bucket, err)
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	b := &Broker{
+		o: o, store: bucket{kv}, js: js, answers: make(chan struct{}, 32), refused: rate.NewLimiter(10, 100),
+		closed: make(chan struct{}), stop: stop,
+		known: map[string]known{}, waiters: map[string]map[chan struct{}]struct{}{},
+	}
+	if b.watch, err = kv.WatchAll(run); err != nil {
+		stop()
+		return nil, fmt.Errorf("watch the bucket %s: %w", Bucket, err)
+	}
+	current := make(chan struct{})
+	b.wait.Go(func() { b.follow(current) })
+	select {
+	case <-current: // what waited before we came counts
+	case <-ctx.Done():
+		b.Close()
+		return nil, ctx.Err()
+	}
+	b.sub, err = o.Conn.QueueSubscribe(o.Prefix+".approvals.answer.*", "gateway", func(m *nats.Msg) { b.receive(run, m) })
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("listen for answers: %w", err)
+	}
+	b.wait.Go(func() { b.sweepEvery(run, time.Second) })
+	return b, nil
+}
+
+// Release ends every wait with ErrClosed: what is held is refused, and its state
+// stays for whoever comes next.
+func (b *Broker) Release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.closed:
+	default:
+		close(b.closed)
+	}
+}
+
+// Close is Release, and the end of everything else.
+func (b *Broker) Close() {
+	b.Release()
+	if b.sub != nil {
+		_ = b.sub.Unsubscribe() // an error is a connection that has gone already
+	}
+	b.stop()
+	_ = b.watch.Stop()
+	b.wait.Wait()
+}
+
+// follow takes over what the bucket's watch says. current is closed once all that
+// was there has been seen.
+func (b *Broker) follow(current chan struct{}) {
+	for entry := range b.watch.Updates() {
+		if entry == nil {
+			close(current)
+			continue
+		}
+		if entry.Operation() != jetstream.KeyValuePut {
+			continue
+		}
+		r, err := decodeRecord(entry.Value())
+		if err != nil || r.Request.Digest != entry.Key() {
+			b.o.Log.Error("a record in the bucket of approvals is damaged", "key", entry.Key())
+			continue
+		}
+		b.learn(r, entry.Revision())
+	}
+}
+
+func (b *Broker) learn(r Record, revision uint64) {
+	r.Request.Parameters = nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	digest := r.Request.Digest
+	if revision <= b.known[digest].revision {
+		return
+	}
+	b.known[digest] = known{r, revision}
+	for w := range b.waiters[digest] {
+		select {
+		case w <- struct{}{}:
+		default: // it has not looked yet
+		}
+	}
+}
+
+// Ask gives the record of a call: one that waits, is approved or was denied a short
+// while ago, or a new one, which people are told of. Its state says what to do:
+// Wait while it is pending, Claim when it is approved.
+func (b *Broker) Ask(ctx context.Context, r Request) (Record, error) {
+	b.creating.Lock()
+	defer b.creating.Unlock()
+	for range attempts {
+		old, revision, err := b.store.get(ctx, r.Digest)
+		if err != nil && !errors.Is(err, errNone) {
+			return Record{}, err
+		}
+		now := b.o.Now()
+		if err == nil {
+			switch same := reflect.DeepEqual(old.Request.Approvers, r.Approvers); {
+			case old.Expire(now), !same && old.Cancel(now):
+				if revision, err = b.store.put(ctx, old, revision); errors.Is(err, errConflict) {
+					continue
+				} else if err != nil {
+					return Record{}, err
+				}
+				b.ended(ctx, old, revision)
+			case same && old.State == StatePending,
+				same && old.State == StateApproved && now.Before(old.Deadline()),
+				old.State == StateDenied && now.Before(old.Request.Expires): // asking again does not help
+				return old, nil
+			}
+		}
+		if err := b.room(r); err != nil {
+			return Record{}, err
+		}
+		rec := NewRecord(r)
+		if revision, err = b.store.put(ctx, rec, revision); errors.Is(err, errConflict) {
+			continue
+		} else if err != nil {
+			return Record{}, err
+		}
+		b.learn(rec, revision)
+		if err := b.announce(ctx, rec); err != nil {
+			// Nobody may know of it: better none than one that waits in vain.
+			if _, err := b.change(context.WithoutCancel(ctx), r.Approval, r.Digest, func(rec *Record) error { rec.Cancel(b.o.Now()); return nil }); err != nil {
+				b.o.Log.ErrorContext(ctx, "an approval that could not be published could not be cancelled", "approval", r.Approval, "cause", err.Error())
+			}
+			return Record{}, err
+		}
+		return rec, nil
+	}
+	return Record{}, errConflict
+}
+
+// room checks that one more may wait. Gateways count what the others began too, but
+// two that begin at the same moment may each go one beyond.
+func (b *Broker) room(r Request) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all, own := 0, 0
+	for _, k := range b.known {
+		if w := k.record.Request.Who; k.record.State == StatePending {
+			all++
+			if w.Issuer == r.Who.Issuer && w.Subject == r.Who.Subject {
+				own++
+			}
+		}
+	}
+	switch {
+	case own >= b.o.MaxPending:
+		return ErrTooMany
+	case all >= MaxPendingAll:
+		return ErrTooManyAll
+	}
+	return nil
+}
+
+// Wait returns once an approval is no longer pending, with its record; or with
+// ctx's error, or ErrClosed. Nothing is asked of NATS meanwhile.
+func (b *Broker) Wait(ctx context.Context, approval, digest string) (Record, error) {
+	changed := make(chan struct{}, 1)
+	b.mu.Lock()
+	if b.waiters[digest] == nil {
+		b.waiters[digest] = map[chan struct{}]struct{}{}
+	}
+	b.waiters[digest][changed] = struct{}{}
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if delete(b.waiters[digest], changed); len(b.waiters[digest]) == 0 {
+			delete(b.waiters, digest)
+		}
+	}()
+	if r, revision, err := b.store.get(ctx, digest); err == nil {
+		b.learn(r, revision)
+	}
+	for {
+		b.mu.Lock()
+		r := b.known[digest].record
+		b.mu.Unlock()
+		switch {
+		case r.Request.Approval != approval && r.State != "": // replaced by a later one
+			return Record{}, ErrEnded
+		case r.State != "" && r.State != StatePending:
+			return r, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-b.closed:
+			return r, ErrClosed
+		}
+	}
+}
+
+// Waiting is how many wait for an approval in this process.
+func (b *Broker) Waiting(digest string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiters[digest])
+}
+
+// Claim takes the leave to send one request, for an exchange. Of any number that
+// claim, on any gateway, one gets it.
+func (b *Broker) Claim(ctx context.Context, approval, digest, exchange string) (Record, error) {
+	return b.change(ctx, approval, digest, func(r *Record) error { return r.Claim(exchange, b.o.Now()) })
+}
+
+// change makes one step of a record's, publishes its end if that is one, and gives
+// the record after it.
+func (b *Broker) change(ctx context.Context, approval, digest string, step func(*Record) error) (Record, error) {
+	for range attempts {
+		r, revision, err := b.store.get(ctx, digest)
+		if errors.Is(err, errNone) || err == nil && r.Request.Approval != approval {
+			return Record{}, fmt.Errorf("%w, or there was none with this id and digest", ErrEnded)
+		}
+		if err != nil {
+			return Record{}, err
+		}
+		before := r.State
+		if err := step(&r); err != nil {
+			return r, err
+		}
+		if revision, err = b.store.put(ctx, r, revision); errors.Is(err, errConflict) {
+			continue
+		} else if err != nil {
+			return Record{}, err
+		}
+		if before == StatePending && r.State != StatePending {
+			b.ended(ctx, r, revision)
+		} else {
+			b.learn(r, revision)
+		}
+		return r, nil
+	}
+	return Record{}, errConflict
+}
+
+func (b *Broker) sweepEvery(ctx context.Context, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			b.Sweep(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Sweep ends what has expired, and forgets what ended long ago. It runs every
+// second. Nothing depends on it: a claim and an answer look at the clock themselves.
+func (b *Broker) Sweep(ctx context.Context) {
+	now := b.o.Now()
+	var due []Request
+	b.mu.Lock()
+	for digest, k := range b.known {
+		switch r := k.record; {
+		case r.State == StatePending && !now.Before(r.Request.Expires):
+			due = append(due, r.Request)
+		case r.State != StatePending && now.After(r.Deadline().Add(time.Hour)) && len(b.waiters[digest]) == 0:
+			delete(b.known, digest)
+		}
+	}
+	b.mu.Unlock()
+	for _, r := range due {
+		_, err := b.change(ctx, r.Approval, r.Digest, func(rec *Record) error {
+			if !rec.Expire(b.o.Now()) {
+				return ErrEnded
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, ErrEnded) && ctx.Err() == nil {
+			b.o.Log.WarnContext(ctx, "an approval that expired could not be ended; it lets nothing through", "approval", r.Approval, "cause", err.Error())
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package approvals
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+// stream is where what waits and how it ended is published.
+const stream = "SALLYPORT_APPROVALS"
+
+const publishTime = 5 * time.Second
+
+// announce makes it known that a request waits: on record, and to approvers.
+func (b *Broker) announce(ctx context.Context, r Record) error {
+	q := &r.Request
+	d := &event.ApprovalPending{
+		Common: common(q, q.Created),
+		Operation: event.Operation{
+			Target: q.Target, Service: q.Service, EventName: q.Operation, AWSRegion: q.Region, RecipientAccountID: q.Account, Actions: q.Actions, AccessLevel: q.AccessLevel,
+		},
+		Approval: q.Approval, Digest: q.Digest, Email: q.Email, RoleARN: q.RoleARN, Resources: q.Resources, ResourcesOmitted: q.ResourcesOmitted,
+		RequestParameters: q.Parameters, RequestParametersOmitted: q.ParametersOmitted, RequestBody: q.RequestBody, Risk: q.Risk, Rules: q.Rules,
+		PolicyVersion: q.PolicyVersion, Reason: q.Reason, Created: q.Created, Expires: q.Expires,
+	}
+	for _, n := range q.Approvers {
+		d.Approvers = append(d.Approvers, event.Needed(n))
+	}
+	return b.publish(ctx, "pending", q.Approval, d)
+}
+
+// ended makes an end known. The state is in the bucket already, and holds whether or
+// not anybody hears of it.
+func (b *Broker) ended(ctx context.Context, r Record, revision uint64) {
+	b.learn(r, revision)
+	o, _ := r.Outcome()
+	d := &event.ApprovalOutcome{Common: common(&r.Request, o.At), Approval: o.Approval, Digest: o.Digest, Outcome: o.Outcome, Approvers: Votes(o.Approvers), At: o.At}
+	if err := b.publish(context.WithoutCancel(ctx), "outcome", o.Approval, d); err != nil {
+		b.o.Log.ErrorContext(ctx, "the outcome of an approval could not be published", "approval", o.Approval, "outcome", o.Outcome, "cause", err.Error())
+	}
+}
+
+func (b *Broker) publish(ctx context.Context, what, approval string, d event.Data) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	e := event.Event{ID: b.o.IDs.New(), Source: b.o.Source, Time: b.o.Now(), Data: d}
+	if err := b.o.Append(ctx, e); err != nil {
+		return fmt.Errorf("record what waits: %w", err)
+	}
+	text, err := event.Encode(e)
+	if err != nil {
+		return err
+	}
+	_, err = b.js.PublishMsg(ctx, &nats.Msg{Subject: b.o.Prefix + ".approvals." + what + "." + approval, Data: text},
+		jetstream.WithMsgID(e.ID), jetstream.WithExpectStream(stream))
+	if err != nil {
+		return fmt.Errorf("tell approvers: %w", err)
+	}
+	return nil
+}
+
+func common(q *Request, at time.Time) event.Common {
+	return event.Common{RequestID: q.RequestID, SessionID: q.SessionID, EventTime: at, UserIdentity: q.Who}
+}
+
+// Votes is how events show who agreed.
+func Votes(in []Vote) []event.Vote {
+	out := make([]event.Vote, len(in))
+	for i, v := range in {
+		out[i] = event.Vote(v)
+	}
+	return out
+}

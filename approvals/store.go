@@ -1,0 +1,65 @@
+package approvals
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Bucket is the key-value bucket; its keys are digests, its values Records.
+const Bucket = "SALLYPORT_PENDING"
+
+// maxRecord is the most bytes of a record, below NATS's usual max_payload.
+const maxRecord = 768 << 10
+
+var (
+	errNone     = errors.New("approvals: there is no record of this call")
+	errConflict = errors.New("approvals: another gateway changed the record first")
+)
+
+// bucket reads and changes records. Every change names the revision it was made
+// from, so that of two gateways one must look again.
+type bucket struct{ kv jetstream.KeyValue }
+
+func (s bucket) get(ctx context.Context, digest string) (Record, uint64, error) {
+	entry, err := s.kv.Get(ctx, digest)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return Record{}, 0, errNone
+	}
+	if err != nil {
+		return Record{}, 0, fmt.Errorf("read the state of an approval: %w", err)
+	}
+	r, err := decodeRecord(entry.Value())
+	return r, entry.Revision(), err
+}
+
+// put writes r over revision; 0 is for a key that is not there.
+func (s bucket) put(ctx context.Context, r Record, revision uint64) (uint64, error) {
+	value, err := json.Marshal(r)
+	if err != nil {
+		return 0, fmt.Errorf("write the state of an approval: %w", err)
+	}
+	if len(value) > maxRecord {
+		return 0, fmt.Errorf("the state of an approval has %d bytes, the limit is %d", len(value), maxRecord)
+	}
+	revision, err = s.kv.Update(ctx, r.Request.Digest, value, revision)
+	var api *jetstream.APIError
+	if errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		return 0, errConflict
+	}
+	if err != nil {
+		return 0, fmt.Errorf("write the state of an approval: %w", err)
+	}
+	return revision, nil
+}
+
+func decodeRecord(b []byte) (Record, error) {
+	var r Record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Record{}, errors.New("approvals: a record in the bucket is damaged")
+	}
+	return r, nil
+}

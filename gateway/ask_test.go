@@ -1,0 +1,462 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/sallyport/sallyport/approvals"
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/oidctest"
+)
+
+const askPolicy = `rules:
+  - name: reading
+    who: {groups: [ai-agents]}
+    targets: ["*"]
+    actions: ["dynamodb:GetItem", "s3:GetObject"]
+    effect: allow
+  - name: writing
+    who: {groups: [ai-agents]}
+    targets: ["*"]
+    actions: ["dynamodb:PutItem", "s3:PutObject"]
+    effect: ask
+    approvers: {groups: [sre]}
+`
+
+// approver is a person with a plain NATS client.
+type approver struct {
+	t  *testing.T
+	r  *rig
+	nc *nats.Conn
+	js jetstream.JetStream
+}
+
+func newApprover(t *testing.T, r *rig) *approver {
+	t.Helper()
+	nc, err := nats.Connect(r.srv.NATS, nats.UserCredentials(filepath.Join(r.state, "nats", "approver.creds")), nats.CustomInboxPrefix("_INBOX.approver"))
+	must(t, err)
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	must(t, err)
+	return &approver{t, r, nc, js}
+}
+
+// messages follows a part of the approvals stream from its beginning.
+func (a *approver) messages(what string) func() event.Event {
+	a.t.Helper()
+	return follow(a.t, a.js, "SALLYPORT_APPROVALS", "sallyport.approvals."+what+".*")
+}
+
+func follow(t *testing.T, js jetstream.JetStream, stream, subject string) func() event.Event {
+	t.Helper()
+	cons, err := js.OrderedConsumer(t.Context(), stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	must(t, err)
+	iter, err := cons.Messages()
+	must(t, err)
+	t.Cleanup(iter.Stop)
+	next := make(chan event.Event)
+	go func() {
+		defer close(next)
+		for {
+			m, err := iter.Next()
+			if err != nil {
+				return
+			}
+			e, err := event.Decode(m.Data())
+			if err != nil {
+				t.Errorf("%s: %v", m.Subject(), err)
+				return
+			}
+			select {
+			case next <- e:
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	return func() event.Event {
+		t.Helper()
+		select {
+		case e := <-next:
+			return e
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nothing came on %s", subject)
+			return event.Event{}
+		}
+	}
+}
+
+func pendingOf(t *testing.T, e event.Event) *event.ApprovalPending {
+	t.Helper()
+	p, ok := e.Data.(*event.ApprovalPending)
+	if !ok {
+		t.Fatalf("%T", e.Data)
+	}
+	return p
+}
+
+// person is a token of an approver, changed by what the test says.
+func (r *rig) person(subject string, change map[string]any) string {
+	c := r.idp.Claims(subject, approverAudience, r.clock.now())
+	c["groups"], c["name"] = []string{"sre"}, subject
+	return r.idp.Token(oidctest.With(c, change))
+}
+
+func (a *approver) send(approval string, body []byte) approvals.Reply {
+	a.t.Helper()
+	m, err := a.nc.Request("sallyport.approvals.answer."+approval, body, 10*time.Second)
+	must(a.t, err)
+	var reply approvals.Reply
+	must(a.t, json.Unmarshal(m.Data, &reply))
+	return reply
+}
+
+func (a *approver) answer(p *event.ApprovalPending, decision, token, reason string) approvals.Reply {
+	a.t.Helper()
+	body, err := json.Marshal(approvals.Answer{Approval: p.Approval, Digest: p.Digest, Decision: decision, Token: token, Reason: reason})
+	must(a.t, err)
+	return a.send(p.Approval, body)
+}
+
+func (a *approver) accepted(p *event.ApprovalPending, decision string) {
+	a.t.Helper()
+	if r := a.answer(p, decision, a.r.person("ann", nil), "because"); !r.Accepted {
+		a.t.Fatalf("not accepted: %s", r.Error)
+	}
+}
+
+const putItem = `{"TableName":"Customers","Item":{"id":{"S":"c-9"},"note":{"S":"%s"}}}`
+
+// put sends the call that needs an approval, and gives its answer later.
+func (r *rig) put(t *testing.T, note string) chan answer {
+	t.Helper()
+	c := r.tunnel(t, dynamoHost, r.token())
+	out := make(chan answer, 1)
+	go func() {
+		out <- c.do(t, http.MethodPost, "/", fmt.Sprintf(putItem, note), append(jsonCall("DynamoDB_20120810.PutItem"),
+			fmt.Sprintf("Amz-Sdk-Invocation-Id: %d", time.Now().UnixNano()))...)
+	}()
+	return out
+}
+
+func (r *rig) sent(t *testing.T) int {
+	t.Helper()
+	_, calls := r.upstream()
+	return len(calls)
+}
+
+func TestHeldAndApproved(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
+	a := newApprover(t, r)
+	pending, outcome := a.messages("pending"), a.messages("outcome")
+	got := r.put(t, "password=AKIAIOSFODNN7EXAMPLQ")
+	p := pendingOf(t, pending())
+	if p.EventName != "PutItem" || p.Target != "dev" || p.UserIdentity.Subject != "agent-1" || p.Resources[0].ARN == "" || p.Approvers[0].Groups[0] != "sre" || p.RequestParameters == nil {
+		t.Errorf("%+v", p)
+	}
+	if text := fmt.Sprint(p.RequestParameters); strings.Contains(text, "AKIAIOSFODNN7EXAMPLQ") {
+		t.Errorf("approvers see a secret: %s", text)
+	}
+	r.nothingSent(t)
+	a.accepted(p, approvals.Allow)
+	x := <-got
+	passed(t, x, http.StatusOK)
+	if o, ok := outcome().Data.(*event.ApprovalOutcome); !ok || o.Outcome != approvals.Approved || o.Approval != p.Approval || o.Approvers[0].Subject != "ann" {
+		t.Errorf("%+v", o)
+	}
+	r.wantKinds(t, x.id(), event.KindRequest, event.KindApprovalPending, event.KindApprovalOutcome, event.KindDecision, event.KindCredential, event.KindResponse)
+	if n := r.sent(t); n != 1 {
+		t.Errorf("%d calls were sent", n)
+	}
+	if again := a.answer(p, approvals.Deny, r.person("bob", nil), ""); again.Accepted {
+		t.Error("an answer after the end was accepted")
+	}
+}
+
+func TestHeldAndDenied(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	got := r.put(t, "x")
+	p := pendingOf(t, pending())
+	if reply := a.answer(p, approvals.Deny, r.person("ann", map[string]any{"email": "ann@acme.example", "email_verified": true}), "not on a Friday"); !reply.Accepted {
+		t.Fatal(reply.Error)
+	}
+	x := <-got
+	refused(t, x, http.StatusForbidden, "denied")
+	if !strings.Contains(string(x.body), "not on a Friday") || !strings.Contains(string(x.body), "ann@acme.example") {
+		t.Errorf("%s", x.body)
+	}
+	refused(t, <-r.put(t, "x"), http.StatusForbidden, "denied") // asking again does not help
+	r.nothingSent(t)
+}
+
+// Past the hold the agent is told to come back; then the very same call goes through
+// once, and only that one.
+func TestApprovedAfterTheHold(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 50ms"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	first := <-r.put(t, "x")
+	refused(t, first, http.StatusForbidden, "pending")
+	p := pendingOf(t, pending())
+	if !strings.Contains(string(first.body), p.Approval) {
+		t.Errorf("%s does not name %s", first.body, p.Approval)
+	}
+	refused(t, <-r.put(t, "x"), http.StatusForbidden, "pending") // joins
+	a.accepted(p, approvals.Allow)
+	refused(t, <-r.put(t, "y"), http.StatusForbidden, "pending") // another call
+	r.nothingSent(t)
+	passed(t, <-r.put(t, "x"), http.StatusOK)
+	refused(t, <-r.put(t, "x"), http.StatusForbidden, "pending")
+	if q := pendingOf(t, pending()); q.Approval == p.Approval {
+		t.Error("the same approval again")
+	}
+	if n := r.sent(t); n != 1 {
+		t.Errorf("%d calls were sent", n)
+	}
+}
+
+func TestExpired(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 60s, expires: 1m"})
+	a := newApprover(t, r)
+	pending, outcome := a.messages("pending"), a.messages("outcome")
+	got := r.put(t, "x")
+	p := pendingOf(t, pending())
+	r.clock.advance(time.Minute)
+	if reply := a.answer(p, approvals.Allow, r.person("ann", nil), ""); reply.Accepted {
+		t.Error("a late answer was accepted")
+	}
+	if o, ok := outcome().Data.(*event.ApprovalOutcome); !ok || o.Outcome != approvals.Expired {
+		t.Errorf("%+v", o)
+	}
+	refused(t, <-got, http.StatusForbidden, "pending")
+	r.nothingSent(t)
+}
+
+// Approved in time and sent too late: the approval does not survive its end.
+func TestApprovalExpiresUnused(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 50ms, expires: 1m"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	<-r.put(t, "x")
+	a.accepted(pendingOf(t, pending()), approvals.Allow)
+	r.clock.advance(time.Minute)
+	refused(t, <-r.put(t, "x"), http.StatusForbidden, "pending")
+	r.nothingSent(t)
+}
+
+// Two identical calls wait for one approval; one of them is sent.
+func TestOneApprovalOneExecution(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 5s"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	js, err := jetstream.New(r.nats)
+	must(t, err)
+	requests := follow(t, js, "SALLYPORT_EVENTS", "sallyport.events.*.*.request")
+	one := r.put(t, "x")
+	p := pendingOf(t, pending())
+	two := r.put(t, "x")
+	requests() // both have come as far as to ask
+	requests()
+	a.accepted(p, approvals.Allow)
+	x, y := <-one, <-two
+	if x.StatusCode != http.StatusOK {
+		x, y = y, x
+	}
+	passed(t, x, http.StatusOK)
+	refused(t, y, http.StatusForbidden, "pending")
+	if n := r.sent(t); n != 1 {
+		t.Errorf("%d calls were sent", n)
+	}
+}
+
+// A client that left is never sent for; its retry joins and is.
+func TestClientLeaves(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	c := r.tunnel(t, dynamoHost, r.token())
+	_, err := fmt.Fprint(c, c.request(http.MethodPost, "/", fmt.Sprintf(putItem, "x"), jsonCall("DynamoDB_20120810.PutItem")...))
+	must(t, err)
+	p := pendingOf(t, pending())
+	must(t, c.Close())
+	r.waitLog(t, `"reason":"pending"`)
+	retry := r.put(t, "x")
+	a.accepted(p, approvals.Allow)
+	passed(t, <-retry, http.StatusOK)
+	if n := r.sent(t); n != 1 {
+		t.Errorf("%d calls were sent", n)
+	}
+}
+
+func (r *rig) waitLog(t *testing.T, text string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(r.log.String(), text) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%s was not logged", text)
+		}
+	}
+}
+
+// A gateway that goes away while people think leaves their work to the next.
+func TestRestartWhilePending(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
+	pending := newApprover(t, r).messages("pending")
+	got := r.put(t, "x")
+	p := pendingOf(t, pending())
+	r.close() // held requests are refused, at once
+	refused(t, <-got, http.StatusForbidden, "pending")
+	r.nothingSent(t)
+	next := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 20s", state: r.state, idp: r.idp, clock: r.clock})
+	held := next.put(t, "x")
+	newApprover(t, next).accepted(p, approvals.Allow)
+	passed(t, <-held, http.StatusOK)
+}
+
+// Answers that must not count. Each is refused with a reason, is on record, and
+// changes nothing: the good one at the end still does.
+func TestAnswersThatDoNotCount(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 30s"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	c := r.tunnel(t, dynamoHost, r.idp.Token(oidctest.With(r.claims(), map[string]any{"groups": []string{"ai-agents"}, "email": "Owner@acme.example", "email_verified": true})))
+	got := make(chan answer, 1)
+	go func() {
+		got <- c.do(t, http.MethodPost, "/", fmt.Sprintf(putItem, "x"), jsonCall("DynamoDB_20120810.PutItem")...)
+	}()
+	p := pendingOf(t, pending())
+	good := approvals.Answer{Approval: p.Approval, Digest: p.Digest, Decision: approvals.Allow, Token: r.person("ann", nil)}
+	with := func(change func(*approvals.Answer)) []byte {
+		x := good
+		change(&x)
+		b, err := json.Marshal(x)
+		must(t, err)
+		return b
+	}
+	token := func(token string) []byte { return with(func(x *approvals.Answer) { x.Token = token }) }
+	for _, test := range []struct {
+		name string
+		body []byte
+		want string
+	}{
+		{"another digest", with(func(x *approvals.Answer) { x.Digest = strings.Repeat("ab", 32) }), "ended"},
+		{"upper case", with(func(x *approvals.Answer) { x.Digest = strings.ToUpper(x.Digest) }), "hex"},
+		{"another approval", with(func(x *approvals.Answer) { x.Approval = "01J0000000000000000000000A" }), "subject"},
+		{"no decision", with(func(x *approvals.Answer) { x.Decision = "" }), "decision"},
+		{"no token", token(""), "token"},
+		{"an agent's token", token(r.tokenOf("ann", "sre")), "audience"},
+		{"a token for both", token(r.person("ann", map[string]any{"aud": []string{audience, approverAudience}})), "audience"},
+		{"a forged token", token(good.Token[:len(good.Token)-8] + "AAAAAAAA"), "signature"},
+		{"an old token", token(r.person("ann", map[string]any{"exp": r.clock.now().Add(-5 * time.Minute).Unix()})), "expired"},
+		{"the agent itself", token(r.person("agent-1", nil)), "own request"},
+		{"the agent's address", token(r.person("owner", map[string]any{"email": "owner@ACME.example", "email_verified": true})), "own request"},
+		{"another group", token(r.person("eve", map[string]any{"groups": []string{"guests"}})), "none of the groups"},
+		{"a program", token(r.person("ci", map[string]any{"name": ""})), "program"},
+		{"a program with a name", token(r.person("ci", map[string]any{"client_id": "ci"})), "program"},
+		{"unknown members", []byte(strings.Replace(string(with(func(*approvals.Answer) {})), "{", `{"force":true,`, 1)), "not a JSON object"},
+		{"two answers", append(with(func(*approvals.Answer) {}), '{', '}'), "behind"},
+		{"not JSON", []byte("yes"), "not a JSON object"},
+		{"too long", with(func(x *approvals.Answer) { x.Reason = strings.Repeat("x", approvals.MaxAnswer) }), "limit"},
+		{"a long reason", with(func(x *approvals.Answer) { x.Reason = strings.Repeat("x", approvals.MaxReason+1) }), "limit"},
+		{"a grant without end", with(func(x *approvals.Answer) { x.Grant = &approvals.Grant{For: "999h", Count: 1} }), "grant"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			reply := a.send(p.Approval, test.body)
+			if reply.Accepted || !strings.Contains(reply.Error, test.want) || strings.Contains(reply.Error, good.Token) {
+				t.Errorf("%+v, want %q", reply, test.want)
+			}
+		})
+	}
+	r.nothingSent(t)
+	a.accepted(p, approvals.Allow)
+	passed(t, <-got, http.StatusOK)
+	if strings.Contains(r.log.String(), good.Token) {
+		t.Error("an approver's token was logged")
+	}
+}
+
+// NATS itself keeps everybody but gateways from the state, and everybody but
+// approvers from answering.
+func TestOnlyApproversAnswer(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 50ms"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	<-r.put(t, "x")
+	p := pendingOf(t, pending())
+	if _, err := r.nats.Request("sallyport.approvals.answer."+p.Approval, nil, 200*time.Millisecond); err == nil {
+		t.Error("an operator's answer was taken")
+	}
+	for _, subject := range []string{"$KV.SALLYPORT_PENDING." + p.Digest, "$JS.API.DIRECT.GET.KV_SALLYPORT_PENDING.$KV.SALLYPORT_PENDING." + p.Digest} {
+		if _, err := a.nc.Request(subject, []byte("{}"), 200*time.Millisecond); err == nil {
+			t.Errorf("an approver reached %s", subject)
+		}
+	}
+}
+
+// One agent cannot fill the approvers' list.
+func TestPendingIsBounded(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 0s, max_pending_per_identity: 2"})
+	for _, note := range []string{"a", "b", "a"} {
+		refused(t, <-r.put(t, note), http.StatusForbidden, "pending")
+	}
+	refused(t, <-r.put(t, "c"), http.StatusForbidden, "denied")
+	r.nothingSent(t)
+}
+
+func TestNobodyToAsk(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy})
+	a := <-r.put(t, "x")
+	refused(t, a, http.StatusForbidden, "denied")
+	if !strings.Contains(string(a.body), "approver_issuers") {
+		t.Errorf("%s", a.body)
+	}
+	r = newRig(t, rigOptions{policy: strings.Replace(askPolicy, "effect: ask\n    approvers: {groups: [sre]}", "effect: allow", 1) + "risk: {ask_at: 1}\n", approvals: "hold: 20s"})
+	a = <-r.put(t, "x")
+	refused(t, a, http.StatusForbidden, "denied")
+	if !strings.Contains(string(a.body), "risk.approvers") {
+		t.Errorf("%s", a.body)
+	}
+}
+
+// A body that streams is read whole before anybody is asked, and what is sent is
+// what was read; the same object again is the same call, however it was chunked.
+func TestObjectIsHeld(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 50ms"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	put := func(body string) answer {
+		return r.tunnel(t, s3Host, r.token()).do(t, http.MethodPut, "/acme-dev-reports/new.txt", body, "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD")
+	}
+	body := strings.Repeat("object ", 1<<18) // beyond what is kept in memory
+	refused(t, put(body), http.StatusForbidden, "pending")
+	p := pendingOf(t, pending())
+	if p.RequestBody == nil || p.RequestBody.Size != int64(len(body)) {
+		t.Errorf("%+v", p.RequestBody)
+	}
+	a.accepted(p, approvals.Allow)
+	refused(t, put(body[:len(body)-1]+"!"), http.StatusForbidden, "pending") // one byte differs
+	r.nothingSent(t)
+	passed(t, put(body), http.StatusOK)
+	_, calls := r.upstream()
+	if sum := sha256.Sum256([]byte(body)); len(calls) != 1 || calls[0].BodySHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("%d calls, %+v", len(calls), calls)
+	}
+}
