@@ -1,0 +1,234 @@
+package approvals
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/bus"
+)
+
+// brokers are gateways on one bus.
+func brokers(t testing.TB, n int, now func() time.Time) []*Broker {
+	t.Helper()
+	srv, err := bus.Start(t.Context(), bus.ServerOptions{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Shutdown)
+	out := make([]*Broker, n)
+	for i := range out {
+		nc, err := bus.Connect(t.Context(), bus.Options{Role: bus.Gateway, InProcess: srv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		out[i], err = NewBroker(t.Context(), Options{
+			Conn: nc, Prefix: "sallyport", Verifier: &identity.Verifier{}, MaxPending: 5, IDs: event.NewIDs(now), Source: "sallyport/test", Now: now,
+			Append: func(context.Context, ...event.Event) error { return nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(out[i].Close)
+	}
+	return out
+}
+
+var ids = event.NewIDs(time.Now)
+
+func liveRequest(i int, needed ...Needed) Request {
+	now := time.Now()
+	return Request{
+		Approval: ids.New(), Digest: fmt.Sprintf("%064x", i), RequestID: ids.New(), SessionID: ids.New(),
+		Who: event.UserIdentity{Issuer: "https://idp", Subject: "bot"}, Approvers: needed, Created: now, Expires: now.Add(time.Minute),
+	}
+}
+
+// Three gateways, several approvers and the end of time at once, many times over:
+// one terminal state, the same for all, and at most one claim.
+func TestRaces(t *testing.T) {
+	var late atomic.Bool
+	now := func() time.Time {
+		if late.Load() {
+			return time.Now().Add(time.Hour)
+		}
+		return time.Now()
+	}
+	all := brokers(t, 3, now)
+	rounds := 100
+	if testing.Short() {
+		rounds = 10
+	}
+	seen := map[State]int{}
+	for i := range rounds {
+		late.Store(false)
+		r := liveRequest(i, Needed{Groups: []string{"sre"}, Count: 2})
+		if _, err := all[0].Ask(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		var claims, ends atomic.Int32
+		var wait sync.WaitGroup
+		for j, b := range all {
+			for k, decision := range []string{Allow, Allow, Deny} {
+				if decision == Deny && i%2 == 0 {
+					continue
+				}
+				wait.Go(func() {
+					_, err := b.change(t.Context(), r.Approval, r.Digest, func(rec *Record) error {
+						return rec.Vote(Vote{Issuer: "https://people", Subject: fmt.Sprint(j, k), Groups: []string{"sre"}, Decision: decision}, nil, now())
+					})
+					if err == nil {
+						ends.Add(1)
+					}
+				})
+			}
+			wait.Go(func() {
+				if rec, err := b.Wait(t.Context(), r.Approval, r.Digest); err != nil || rec.State == StatePending {
+					t.Errorf("%v %s", err, rec.State)
+				}
+				if _, err := b.Claim(t.Context(), r.Approval, r.Digest, fmt.Sprint("exchange ", j)); err == nil {
+					claims.Add(1)
+				}
+			})
+			if i%5 == 0 {
+				wait.Go(func() { late.Store(true); b.Sweep(t.Context()) })
+			}
+		}
+		wait.Wait()
+		rec, _, err := all[0].store.get(t.Context(), r.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[rec.State]++
+		if n := claims.Load(); n > 1 || n == 1 != (rec.State == StateUsed) {
+			t.Fatalf("%d claims, and it is %s", n, rec.State)
+		}
+	}
+	t.Log(seen)
+}
+
+// What cannot be announced waits for nobody.
+func TestUnannounced(t *testing.T) {
+	b := brokers(t, 1, time.Now)[0]
+	broken := errors.New("no record")
+	b.o.Append = func(context.Context, ...event.Event) error { return broken }
+	r := liveRequest(1, Needed{Groups: []string{"sre"}})
+	if _, err := b.Ask(t.Context(), r); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	rec, _, err := b.store.get(t.Context(), r.Digest)
+	if err != nil || rec.State != StateCancelled {
+		t.Errorf("%s %v", rec.State, err)
+	}
+}
+
+// Other approvers than those who were asked: the old approval lets nothing through.
+func TestOtherApproversAskAnew(t *testing.T) {
+	b := brokers(t, 1, time.Now)[0]
+	first := liveRequest(1, Needed{Groups: []string{"sre"}, Count: 1})
+	if _, err := b.Ask(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	vote := Vote{Issuer: "https://people", Subject: "ann", Groups: []string{"sre", "security"}, Decision: Allow}
+	if _, err := b.change(t.Context(), first.Approval, first.Digest, func(r *Record) error { return r.Vote(vote, nil, time.Now()) }); err != nil {
+		t.Fatal(err)
+	}
+	second := liveRequest(1, Needed{Groups: []string{"security"}, Count: 1})
+	rec, err := b.Ask(t.Context(), second)
+	if err != nil || rec.State != StatePending || rec.Request.Approval != second.Approval {
+		t.Errorf("%+v %v", rec, err)
+	}
+	if _, err := b.Claim(t.Context(), first.Approval, first.Digest, "x"); err == nil {
+		t.Error("the replaced approval was claimed")
+	}
+}
+
+// A grant lets the same call through as often as it says.
+func TestGrantIsCounted(t *testing.T) {
+	b := brokers(t, 1, time.Now)[0]
+	r := liveRequest(1, Needed{Groups: []string{"sre"}, Count: 1})
+	if _, err := b.Ask(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	grant, err := (&Grant{"10m", 3}).leave(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	vote := Vote{Issuer: "https://people", Subject: "ann", Groups: []string{"sre"}, Decision: Allow}
+	if _, err := b.change(t.Context(), r.Approval, r.Digest, func(r *Record) error { return r.Vote(vote, grant, time.Now()) }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		again := liveRequest(1, r.Approvers...)
+		rec, err := b.Ask(t.Context(), again)
+		if err != nil || (rec.State == StateApproved) != (i < 3) {
+			t.Fatalf("%d: %s %v", i, rec.State, err)
+		}
+		if _, err := b.Claim(t.Context(), rec.Request.Approval, r.Digest, fmt.Sprint(i)); (err == nil) != (i < 3) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+}
+
+func FuzzParseAnswer(f *testing.F) {
+	const id = "01J0000000000000000000000A"
+	digest := strings.Repeat("ab", 32)
+	f.Add([]byte(`{"approval":"` + id + `","digest":"` + digest + `","decision":"allow","token":"t","reason":"r","grant":{"for":"15m","count":3}}`))
+	f.Add([]byte(`{"approval":"` + id + `","digest":"` + digest + `","decision":"deny","token":"t"}{}`))
+	f.Add([]byte(`null`))
+	f.Add([]byte("{\"decision\":\"\xff\"}"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := ParseAnswer(b, id)
+		if err != nil {
+			if a.Token != "" && bytes.Contains([]byte(err.Error()), []byte(a.Token)) {
+				t.Error("the error shows the token")
+			}
+			return
+		}
+		if a.Approval != id || len(a.Digest) != 64 || a.Token == "" || a.Decision != Allow && a.Decision != Deny || len(a.Reason) > MaxReason || len(b) > MaxAnswer {
+			t.Errorf("%q was taken", b)
+		}
+	})
+}
+
+// BenchmarkAnswerToResume is from a vote to the return of Claim in a request that
+// waited for it, on an embedded server that syncs every write.
+func BenchmarkAnswerToResume(b *testing.B) {
+	all := brokers(b, 2, time.Now)
+	var total time.Duration
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		r := liveRequest(i, Needed{Groups: []string{"sre"}, Count: 1})
+		if _, err := all[0].Ask(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+		resumed := make(chan error, 1)
+		go func() {
+			_, err := all[0].Wait(b.Context(), r.Approval, r.Digest)
+			if err == nil {
+				_, err = all[0].Claim(b.Context(), r.Approval, r.Digest, "x")
+			}
+			resumed <- err
+		}()
+		b.StartTimer()
+		start := time.Now()
+		vote := Vote{Issuer: "https://people", Subject: "ann", Groups: []string{"sre"}, Decision: Allow}
+		if _, err := all[1].change(b.Context(), r.Approval, r.Digest, func(r *Record) error { return r.Vote(vote, nil, time.Now()) }); err != nil {
+			b.Fatal(err)
+		}
+		if err := <-resumed; err != nil {
+			b.Fatal(err)
+		}
+		total += time.Since(start)
+	}
+	b.ReportMetric(float64(total.Microseconds())/float64(b.N), "us/resume")
+}
