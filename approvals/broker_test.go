@@ -152,6 +152,23 @@ func TestOtherApproversAskAnew(t *testing.T) {
 	}
 }
 
+// What no gateway wrote says nothing, and stands in nobody's way.
+func TestDamagedRecord(t *testing.T) {
+	b := brokers(t, 1, time.Now)[0]
+	r := liveRequest(1, Needed{Groups: []string{"sre"}, Count: 1})
+	for _, text := range []string{"x", `{"specversion":"1.0","data":{}}`, `{"state":"approved","request":{"digest":"` + strings.Repeat("ab", 32) + `"}}`, `{"state":"approved"}`} {
+		if _, err := b.store.kv.Put(t.Context(), r.Digest, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Claim(t.Context(), "", r.Digest, "x"); err == nil {
+			t.Errorf("%s was claimed", text)
+		}
+		if rec, err := b.Ask(t.Context(), r); err != nil || rec.State != StatePending {
+			t.Errorf("%s: %s %v", text, rec.State, err)
+		}
+	}
+}
+
 // A grant lets the same call through as often as it says.
 func TestGrantIsCounted(t *testing.T) {
 	b := brokers(t, 1, time.Now)[0]

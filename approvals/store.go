@@ -1,6 +1,7 @@
 package approvals
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,8 +33,11 @@ func (s bucket) get(ctx context.Context, digest string) (Record, uint64, error) 
 	if err != nil {
 		return Record{}, 0, fmt.Errorf("read the state of an approval: %w", err)
 	}
-	r, err := decodeRecord(entry.Value())
-	return r, entry.Revision(), err
+	r, err := decodeRecord(entry.Key(), entry.Value())
+	if err != nil { // it says nothing, and may be replaced
+		return Record{}, entry.Revision(), nil
+	}
+	return r, entry.Revision(), nil
 }
 
 // put writes r over revision; 0 is for a key that is not there.
@@ -56,9 +60,13 @@ func (s bucket) put(ctx context.Context, r Record, revision uint64) (uint64, err
 	return revision, nil
 }
 
-func decodeRecord(b []byte) (Record, error) {
+// decodeRecord reads what a gateway wrote under key, and nothing else: whoever may
+// create consumers can have the server copy other streams' messages into the bucket.
+func decodeRecord(key string, b []byte) (Record, error) {
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
 	var r Record
-	if err := json.Unmarshal(b, &r); err != nil {
+	if err := dec.Decode(&r); err != nil || r.Request.Digest != key {
 		return Record{}, errors.New("approvals: a record in the bucket is damaged")
 	}
 	return r, nil

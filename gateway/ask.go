@@ -185,7 +185,7 @@ func (h *handler) hold(ctx context.Context, x *exchange, rec approvals.Record) (
 	}()
 	var beats <-chan time.Time
 	if wantsHeartbeats(x.r.UserAgent()) {
-		t := time.NewTicker(heartbeat)
+		t := time.NewTicker(h.beat)
 		defer t.Stop()
 		beats = t.C
 	}

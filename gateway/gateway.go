@@ -106,6 +106,7 @@ type Gateway struct {
 	suffixes []string // DNS suffixes below which AWS has its API endpoints
 	memory   *pool
 	disk     *pool
+	beat     time.Duration // between heartbeats of a held request
 	refused  *rate.Limiter // events of refusals before an identity is known
 }
 
@@ -126,7 +127,7 @@ func New(c Config) (*Gateway, error) {
 	if _, ok := c.Targets[c.Default]; !ok {
 		problems = append(problems, fmt.Errorf("gateway: the default target %q is not a target", c.Default))
 	}
-	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: newPool(maxBuffered, maxShare), disk: newPool(maxDisk, maxDiskShare), refused: rate.NewLimiter(10, 100)}
+	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: newPool(maxBuffered, maxShare), disk: newPool(maxDisk, maxDiskShare), beat: heartbeat, refused: rate.NewLimiter(10, 100)}
 	if c.Identifier != nil {
 		g.suffixes = c.Identifier.DNSSuffixes()
 	}
