@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/approvals"
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/identity"
+)
+
+// The commands and the gateway's own broker, without anything between them.
+func TestApprovalsWithTheBroker(t *testing.T) {
+	a := newAsking(t)
+	trial, err := identity.OpenTrial("state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := trial.IssuerConfig()
+	conf.Audience, conf.Excluded = identity.ApproverAudience, []string{identity.TrialAudience}
+	verifier, err := identity.NewVerifier([]identity.IssuerConfig{conf}, identity.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker, err := approvals.NewBroker(t.Context(), approvals.Options{Conn: a.conn, Prefix: "sallyport", Verifier: verifier, MaxPending: 5, IDs: a.ids, Source: "sallyport/test", Now: time.Now,
+		Append: func(context.Context, ...event.Event) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Close)
+	ask := func(digest string, count int) approvals.Request {
+		t.Helper()
+		r := wanted(a.ids, time.Hour)
+		r.Digest, r.Approvers = strings.Repeat(digest, 64), []approvals.Needed{{Groups: []string{"sre"}, Count: count}}
+		rec, err := broker.Ask(t.Context(), r)
+		if err != nil || rec.State != approvals.StatePending {
+			t.Fatalf("%s %v", rec.State, err)
+		}
+		return r
+	}
+	ends := func(r approvals.Request, want approvals.State) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if rec, err := broker.Wait(ctx, r.Approval, r.Digest); err != nil || rec.State != want {
+			t.Fatalf("it is %s, not %s: %v", rec.State, want, err)
+		}
+	}
+	two, no := ask("a", 2), ask("b", 1)
+	if out := must(t, "approvals", "list"); !strings.Contains(out, two.Approval) || !strings.Contains(out, no.Approval) {
+		t.Fatal(out)
+	}
+	if out := must(t, "approvals", "approve", two.Approval, "--yes", "--subject", "alice"); !strings.Contains(out, "when everybody who is needed has approved") {
+		t.Error(out)
+	}
+	for subject, want := range map[string]string{"alice": "approved already", "local-agent": "nobody approves their own"} {
+		r := do(t, "approvals", "approve", two.Approval, "--yes", "--subject", subject)
+		if r.code != exitFailed || !strings.Contains(r.stderr, "not accepted: ") || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: %+v", subject, r)
+		}
+		clean(t, r)
+	}
+	write(t, "agent.jwt", must(t, "token"))
+	if r := do(t, "approvals", "approve", two.Approval, "--yes", "--token-file", "agent.jwt"); r.code != exitFailed || !strings.Contains(r.stderr, "not accepted: ") || !strings.Contains(r.stderr, "audience") {
+		t.Errorf("an agent's token: %+v", r)
+	}
+	must(t, "approvals", "approve", two.Approval, "--yes", "--subject", "bob", "--reason", "fine")
+	ends(two, approvals.StateApproved)
+	must(t, "approvals", "deny", no.Approval, "--reason", "no")
+	ends(no, approvals.StateDenied)
+	until(t, "the outcomes", func() bool { return must(t, "approvals", "list") == "nothing waits for an answer\n" })
+	if out := must(t, "approvals", "show", two.Approval); !strings.Contains(out, "\napproved at ") || !strings.Contains(out, `allow by "alice"; allow by "bob" ("fine")`) {
+		t.Error(out)
+	}
+	if r := do(t, "approvals", "approve", no.Approval, "--yes"); r.code != exitFailed || !strings.Contains(r.stderr, "too late: it is denied at") {
+		t.Errorf("%+v", r)
+	}
+}
