@@ -148,8 +148,8 @@ func (b *Broker) follow(current chan struct{}) {
 		if entry.Operation() != jetstream.KeyValuePut {
 			continue
 		}
-		r, err := decodeRecord(entry.Key(), entry.Value())
-		if err != nil {
+		r, ok := decodeRecord(entry.Key(), entry.Value())
+		if !ok {
 			b.o.Log.Error("a record in the bucket of approvals is damaged", "key", entry.Key())
 			continue
 		}

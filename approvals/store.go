@@ -33,10 +33,7 @@ func (s bucket) get(ctx context.Context, digest string) (Record, uint64, error) 
 	if err != nil {
 		return Record{}, 0, fmt.Errorf("read the state of an approval: %w", err)
 	}
-	r, err := decodeRecord(entry.Key(), entry.Value())
-	if err != nil { // it says nothing, and may be replaced
-		return Record{}, entry.Revision(), nil
-	}
+	r, _ := decodeRecord(entry.Key(), entry.Value()) // what is none says nothing, and may be replaced
 	return r, entry.Revision(), nil
 }
 
@@ -62,12 +59,12 @@ func (s bucket) put(ctx context.Context, r Record, revision uint64) (uint64, err
 
 // decodeRecord reads what a gateway wrote under key, and nothing else: whoever may
 // create consumers can have the server copy other streams' messages into the bucket.
-func decodeRecord(key string, b []byte) (Record, error) {
+func decodeRecord(key string, b []byte) (Record, bool) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	var r Record
 	if err := dec.Decode(&r); err != nil || r.Request.Digest != key {
-		return Record{}, errors.New("approvals: a record in the bucket is damaged")
+		return Record{}, false
 	}
-	return r, nil
+	return r, true
 }

@@ -411,6 +411,28 @@ func TestOnlyApproversAnswer(t *testing.T) {
 	}
 }
 
+// What an agent may do is looked at again after people thought: its token, and the
+// policy.
+func TestJudgedAgainAfterTheWait(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 60s, expires: 2h"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	got := r.put(t, "x")
+	p := pendingOf(t, pending())
+	r.clock.advance(55 * time.Minute) // the agent's token is good for 50
+	a.accepted(p, approvals.Allow)
+	refused(t, <-got, http.StatusForbidden, "identity")
+
+	got = r.put(t, "y")
+	p = pendingOf(t, pending())
+	write(t, filepath.Dir(r.state), "policy.yaml", []byte(strings.Replace(askPolicy, "effect: ask\n    approvers: {groups: [sre]}", "effect: deny", 1)))
+	r.waitLog(t, `"policy loaded"`)
+	a.accepted(p, approvals.Allow)
+	refused(t, <-got, http.StatusForbidden, "denied")
+
+	r.nothingSent(t)
+}
+
 // One agent cannot fill the approvers' list.
 func TestPendingIsBounded(t *testing.T) {
 	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 0s, max_pending_per_identity: 2"})

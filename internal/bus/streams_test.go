@@ -79,6 +79,47 @@ func TestEnsureStreamsRefusesForeignSettings(t *testing.T) {
 	}
 }
 
+// The stream of approvals and the bucket are held to their settings, too.
+func TestEnsureStreamsChecksApprovals(t *testing.T) {
+	for name, c := range map[string]func() jetstream.StreamConfig{
+		"approvals that may be purged": func() jetstream.StreamConfig {
+			c := approvalsConfig(StreamOptions{Prefix: "sallyport"})
+			c.DenyPurge = false
+			return c
+		},
+		"state with a history": func() jetstream.StreamConfig {
+			c := pendingConfig(StreamOptions{})
+			c.MaxMsgsPerSubject = 5
+			return c
+		},
+		"state that is forgotten soon": func() jetstream.StreamConfig {
+			c := pendingConfig(StreamOptions{})
+			c.MaxAge = pendingAge / 100
+			return c
+		},
+		"state in memory": func() jetstream.StreamConfig {
+			c := pendingConfig(StreamOptions{})
+			c.Storage = jetstream.MemoryStorage
+			return c
+		},
+		"state of other subjects": func() jetstream.StreamConfig {
+			c := pendingConfig(StreamOptions{})
+			c.Subjects = []string{"other.>"}
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nc, js := plain(t)
+			if _, err := js.CreateStream(t.Context(), c()); err != nil {
+				t.Fatal(err)
+			}
+			if err := EnsureStreams(t.Context(), nc, StreamOptions{}); err == nil || !strings.Contains(err.Error(), "could lose") {
+				t.Errorf("accepted, or refused for another reason: %v", err)
+			}
+		})
+	}
+}
+
 // Another stream that takes our subjects away is an error too.
 func TestEnsureStreamsRefusesAnOverlap(t *testing.T) {
 	nc, js := plain(t)
