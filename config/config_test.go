@@ -192,11 +192,12 @@ func TestRefused(t *testing.T) {
 		"approvals: {expires: 30s, hold: 10s}":                                                                                                          "approvals.expires",
 		"approvals: {max_pending_per_identity: 0}":                                                                                                      "approvals.max_pending_per_identity",
 		"approvals: {max_pending_per_identity: 101}":                                                                                                    "approvals.max_pending_per_identity",
-		"approvals: {slack: {}}":                                                                                                                        "approvals.slack",
-		"approvals: {approver_issuers: [{issuer: 'http://idp', audience: a}]}":                                                                          "approvals.approver_issuers[0].issuer",
-		"approvals: {approver_issuers: [{issuer: 'https://idp'}]}":                                                                                      "approvals.approver_issuers[0].audience",
-		"approvals: {approver_issuers: [{issuer: 'https://idp', audience: a, max_token_age: 25h}]}":                                                     "approvals.approver_issuers[0].max_token_age",
-		"identity: {issuers: [{issuer: 'https://i', audience: a}]}\napprovals: {approver_issuers: [{issuer: 'https://i', audience: a}]}":                "approvals.approver_issuers[0].audience",
+		"identity: {issuers: [{issuer: 'https://i', audience: a, subject_claim: upn}]}\napprovals: {approver_issuers: [{issuer: 'https://i', audience: b}]}": "approvals.approver_issuers[0].subject_claim",
+		"approvals: {slack: {}}": "approvals.slack",
+		"approvals: {approver_issuers: [{issuer: 'http://idp', audience: a}]}":                                                           "approvals.approver_issuers[0].issuer",
+		"approvals: {approver_issuers: [{issuer: 'https://idp'}]}":                                                                       "approvals.approver_issuers[0].audience",
+		"approvals: {approver_issuers: [{issuer: 'https://idp', audience: a, max_token_age: 25h}]}":                                      "approvals.approver_issuers[0].max_token_age",
+		"identity: {issuers: [{issuer: 'https://i', audience: a}]}\napprovals: {approver_issuers: [{issuer: 'https://i', audience: a}]}": "approvals.approver_issuers[0].audience",
 	} {
 		file := ""
 		section, _, _ := strings.Cut(add, ":")
@@ -210,6 +211,26 @@ func TestRefused(t *testing.T) {
 		errors.As(err, &problems)
 		if !slices.ContainsFunc(problems, func(p strictyaml.Problem) bool { return p.Path == key && p.Line > 0 }) {
 			t.Errorf("%s: no problem at %s: %v", add, key, err)
+		}
+	}
+}
+
+func TestApprovalWarnings(t *testing.T) {
+	const real = "identity: {issuers: [{issuer: 'https://i', audience: a}]}\ntargets: {dev: {role_arn: 'arn:aws:iam::111122223333:role/agent-dev'}}\n"
+	for text, want := range map[string]int{
+		minimal: 0, // the trial issuer has approvers
+		real:    1,
+		real + "approvals: {approver_issuers: [{issuer: 'https://i', audience: b}]}\n": 0,
+	} {
+		c, err := Parse("f", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := c.ApprovalWarnings(true); len(w) != want {
+			t.Errorf("%s: %v", text, w)
+		}
+		if w := c.ApprovalWarnings(false); len(w) != 0 {
+			t.Errorf("nothing asks: %v", w)
 		}
 	}
 }

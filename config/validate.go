@@ -56,6 +56,10 @@ func (c *Config) validateApprovals() {
 		if slices.ContainsFunc(c.Identity.Issuers, func(o Issuer) bool { return o.Issuer == iss.Issuer && o.Audience == iss.Audience }) {
 			c.doc.Errorf(fmt.Sprintf("approvals.approver_issuers[%d].audience", i), "agents' tokens of this issuer have the audience %q too, so agents could approve; give approvers another one", iss.Audience)
 		}
+		// One person under two names would approve their own requests.
+		if slices.ContainsFunc(c.Identity.Issuers, func(o Issuer) bool { return o.Issuer == iss.Issuer && o.SubjectClaim != iss.SubjectClaim }) {
+			c.doc.Errorf(fmt.Sprintf("approvals.approver_issuers[%d].subject_claim", i), "is not that of this issuer under identity.issuers, so nobody's own request would be known as theirs; write the same")
+		}
 	}
 }
 
