@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/approvals"
+	"github.com/sallyport/sallyport/policy"
 )
 
 // silent is people who do not answer.
@@ -67,6 +68,36 @@ func TestHeartbeats(t *testing.T) {
 		_ = resp.Body.Close()
 		if (beats.Load() > 0) != want || others.Load() > 0 || resp.StatusCode != http.StatusForbidden {
 			t.Errorf("%q: %d times 100, %d others, then %d", agent, beats.Load(), others.Load(), resp.StatusCode)
+		}
+	}
+}
+
+// Where people are asked, only a leave that was taken for this very exchange lets it
+// through.
+func TestOnlyTheClaimantIsAllowed(t *testing.T) {
+	asked := &policy.Decision{Effect: policy.Ask}
+	claimed := approvals.Record{UsedBy: "x"}
+	for name, test := range map[string]struct {
+		x    exchange
+		want bool
+	}{
+		"no decision":        {exchange{id: "x"}, false},
+		"denied":             {exchange{id: "x", decision: &policy.Decision{}, ask: &ask{claimed: claimed}}, false},
+		"allowed":            {exchange{id: "x", decision: &policy.Decision{Effect: policy.Allow}}, true},
+		"asks":               {exchange{id: "x", decision: asked}, false},
+		"asked":              {exchange{id: "x", decision: asked, ask: &ask{}}, false},
+		"another's leave":    {exchange{id: "y", decision: asked, ask: &ask{claimed: claimed}}, false},
+		"a leave of its own": {exchange{id: "x", decision: asked, ask: &ask{claimed: claimed}}, true},
+		"the zero exchange":  {exchange{decision: asked, ask: &ask{}}, false},
+	} {
+		if got := test.x.allowed(); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		if test.want {
+			continue
+		}
+		if p, err := (&handler{}).permit(&test.x); err == nil || p != nil {
+			t.Errorf("%s: a permit", name)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (x *exchange) allowed() bool {
 	if x.decision == nil {
 		return false
 	}
-	return x.decision.Effect == policy.Allow || x.decision.Effect == policy.Ask && x.ask != nil && x.ask.claimed.UsedBy == x.id
+	return x.decision.Effect == policy.Allow || x.decision.Effect == policy.Ask && x.ask != nil && x.id != "" && x.ask.claimed.UsedBy == x.id
 }
 
 // plan is how the answer to a call will be masked, and which part of an object has
