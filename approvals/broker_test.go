@@ -3,6 +3,7 @@ package approvals
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -166,6 +167,23 @@ func TestDamagedRecord(t *testing.T) {
 		if rec, err := b.Ask(t.Context(), r); err != nil || rec.State != StatePending {
 			t.Errorf("%s: %s %v", text, rec.State, err)
 		}
+	}
+}
+
+// A record lets through only the call that it is of.
+func TestRecordOfAnotherCall(t *testing.T) {
+	b := brokers(t, 1, time.Now)[0]
+	r := liveRequest(1, Needed{Groups: []string{"sre"}, Count: 1})
+	text, err := json.Marshal(Record{Request: r, State: StateApproved})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := fmt.Sprintf("%064x", 2)
+	if _, err := b.store.kv.Put(t.Context(), other, text); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Claim(t.Context(), r.Approval, other, "x"); err == nil {
+		t.Error("it was claimed for another")
 	}
 }
 

@@ -236,8 +236,37 @@ func TestZeroRecordLetsNothingThrough(t *testing.T) {
 	if r.Claim("x", epoch) == nil || r.Vote(people["ann"], nil, epoch) == nil || r.Expire(epoch) || r.Cancel(epoch) {
 		t.Errorf("%+v", r)
 	}
+	if r.enough() {
+		t.Error("nobody is enough")
+	}
 	if _, ended := r.Outcome(); ended {
 		t.Error("it has an outcome")
+	}
+}
+
+// Of what several approvers leave, the narrowest holds.
+func TestNarrowestGrant(t *testing.T) {
+	wide, short := &Leave{Until: epoch.Add(time.Hour), Left: 5}, &Leave{Until: epoch.Add(time.Minute), Left: 9}
+	for name, test := range map[string]struct{ first, second, want *Leave }{
+		"both":    {wide, short, &Leave{Until: short.Until, Left: 5}},
+		"one":     {wide, nil, nil},
+		"another": {nil, wide, nil},
+		"none":    {},
+	} {
+		r := NewRecord(modelRequest(Needed{Groups: []string{"sre"}, Count: 2}))
+		v := people["ann"]
+		v.Decision = Allow
+		if err := r.Vote(v, test.first, epoch); err != nil {
+			t.Fatal(err)
+		}
+		v = people["bob"]
+		v.Decision = Allow
+		if err := r.Vote(v, test.second, epoch); err != nil || r.State != StateApproved {
+			t.Fatal(err, r.State)
+		}
+		if (r.Grant == nil) != (test.want == nil) || r.Grant != nil && *r.Grant != *test.want {
+			t.Errorf("%s: %+v, want %+v", name, r.Grant, test.want)
+		}
 	}
 }
 
