@@ -21,8 +21,8 @@ import (
 const Stream = "SALLYPORT_APPROVALS"
 
 const (
-	answerTime = 10 * time.Second
-	readTime   = 30 * time.Second // of reading what there is
+	replyTime = 10 * time.Second
+	readTime  = 30 * time.Second // of reading what there is
 	// lookBack is how far back the stream is read for what is pending. No approval
 	// waits longer.
 	lookBack = 24 * time.Hour
@@ -77,7 +77,7 @@ type attempt struct {
 func NewClient(o ClientOptions) (*Client, error) {
 	c := &Client{conn: o.Conn, prefix: o.Prefix, now: o.Now, timeout: o.Timeout, waiting: map[*attempt]bool{}}
 	if c.timeout == 0 {
-		c.timeout = answerTime
+		c.timeout = replyTime
 	}
 	if c.prefix == "" {
 		c.prefix = "sallyport"
@@ -259,7 +259,7 @@ func (c *Client) recent() jetstream.OrderedConsumerConfig {
 func (c *Client) read(ctx context.Context, cfg jetstream.OrderedConsumerConfig, fn func(Update, error) error, current func() error) error {
 	cfg.InactiveThreshold = abandoned
 	cfg.MaxResetAttempts = -1
-	creating, done := c.attempt(ctx, "$JS.API.CONSUMER.CREATE."+Stream, answerTime)
+	creating, done := c.attempt(ctx, "$JS.API.CONSUMER.CREATE."+Stream, replyTime)
 	cons, err := c.js.OrderedConsumer(creating, Stream, cfg)
 	cause := context.Cause(creating)
 	done()
@@ -351,7 +351,7 @@ func (c *Client) explain(ctx context.Context, doing string, err, cause error) er
 		if doing == "answer" {
 			return ErrNoAnswer
 		}
-		return fmt.Errorf("%s: NATS did not answer in %s", doing, answerTime)
+		return fmt.Errorf("%s: NATS did not answer in %s", doing, replyTime)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
