@@ -60,15 +60,12 @@ func show(s string) string {
 	return s + cut
 }
 
-// noAsking is what an agent is told while there is nobody to ask.
-const noAsking = "This gateway cannot ask anybody yet, so the call is refused; sending it again will not help. Use an operation that changes less, or ask an operator."
-
 func askedBy(n *need, rules []string) string {
-	return what(n) + " needs a person's approval by " + ruleList(rules) + ". " + noAsking
+	return what(n) + " needs a person's approval by " + ruleList(rules)
 }
 
 func asRisky(n *need, r Risk, at int) string {
-	return what(n) + " needs a person's approval: its risk is " + strconv.Itoa(r.Score) + " of 100 (" + strings.Join(r.Reasons, ", ") + "), and from " + strconv.Itoa(at) + " on somebody must agree. " + noAsking
+	return what(n) + " needs a person's approval: its risk is " + strconv.Itoa(r.Score) + " of 100 (" + strings.Join(r.Reasons, ", ") + "), and from " + strconv.Itoa(at) + " on somebody must agree"
 }
 
 func tooRisky(n *need, r Risk, at int) string {

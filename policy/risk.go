@@ -179,6 +179,9 @@ func (t Thresholds) apply(d *Decision, n *need) {
 			d.Effect = Ask
 			d.Reason = asRisky(n, d.Risk, t.AskAt)
 		}
-		d.Approvers = append(d.Approvers, t.Approvers)
+		// Where a rule asks already and nobody is named here, the rule's people decide.
+		if len(t.Approvers.Groups) > 0 || len(d.Approvers) == 0 {
+			d.Approvers = append(d.Approvers, t.Approvers)
+		}
 	}
 }

@@ -29,4 +29,4 @@ client("secretsmanager").create_secret(Name="dev/db", SecretString='{"user":"app
 
 ec2 = client("ec2")
 image = ec2.describe_images()["Images"][0]["ImageId"]
-ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)
+ec2.run_instances(ImageId=image, MinCount=2, MaxCount=2)
