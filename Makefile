@@ -14,7 +14,7 @@ help: ## this list
 build: ## bin/sallyport
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sallyport ./cmd/sallyport
 
-demo: build ## the whole path in one process against a simulated AWS: read, mask, deny, record
+demo: build ## the whole path in one process against a simulated AWS: read, mask, ask, deny, record
 	./bin/sallyport demo
 
 test: ## all tests; those with real clients are skipped, and say so, where a client is missing

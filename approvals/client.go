@@ -17,9 +17,6 @@ import (
 	"github.com/sallyport/sallyport/internal/terminal"
 )
 
-// Stream is the JetStream stream of approvals.
-const Stream = "SALLYPORT_APPROVALS"
-
 const (
 	replyTime = 10 * time.Second
 	readTime  = 30 * time.Second // of reading what there is

@@ -11,8 +11,8 @@ import (
 	"github.com/sallyport/sallyport/event"
 )
 
-// stream is where what waits and how it ended is published.
-const stream = "SALLYPORT_APPROVALS"
+// Stream is where what waits and how it ended is published.
+const Stream = "SALLYPORT_APPROVALS"
 
 const publishTime = 5 * time.Second
 
@@ -57,7 +57,7 @@ func (b *Broker) publish(ctx context.Context, what, approval string, d event.Dat
 		return err
 	}
 	_, err = b.js.PublishMsg(ctx, &nats.Msg{Subject: b.o.Prefix + ".approvals." + what + "." + approval, Data: text},
-		jetstream.WithMsgID(e.ID), jetstream.WithExpectStream(stream))
+		jetstream.WithMsgID(e.ID), jetstream.WithExpectStream(Stream))
 	if err != nil {
 		return fmt.Errorf("tell approvers: %w", err)
 	}

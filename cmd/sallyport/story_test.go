@@ -337,7 +337,7 @@ func through(t *testing.T, vars map[string]string) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
 }
 
-// The demonstration tells its five steps and the record, quickly.
+// The demonstration tells its six steps and the record, quickly.
 func TestDemo(t *testing.T) {
 	newUser(t)
 	began := time.Now()
@@ -350,9 +350,9 @@ func TestDemo(t *testing.T) {
 		"1. an allowed read", `first line "region,revenue"`,
 		"2. a rule's mask path", `ssn "sallyport/masked"`,
 		"3. a secret, masked with no configuration", `SecretString "sallyport/masked"`,
-		"4. a delete that policy denies", "AccessDenied: sallyport: ", "denied by rule no-deletes",
-		"5. a bucket in a foreign account", "AccessDenied: ", "not authorized to perform: s3:GetObject",
-		"What reached AWS: 4 AssumeRole calls and 4 signed requests",
+		"4. a write that a person approves", `write object "acme-dev-reports/2026/q4.csv"`, "5. a delete that policy denies", "AccessDenied: sallyport: ", "denied by rule no-deletes",
+		"6. a bucket in a foreign account", "AccessDenied: ", "not authorized to perform: s3:GetObject",
+		"What reached AWS: 5 AssumeRole calls and 5 signed requests",
 		"The record of the session", "s3:GetObject", "dynamodb:GetItem", "secretsmanager:GetSecretValue", "s3:DeleteObject",
 		"No secret value is in any file under state_dir",
 	} {

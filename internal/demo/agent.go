@@ -60,6 +60,7 @@ func (d *demonstration) agent(ctx context.Context) error {
 		{"an allowed read", readObject},
 		{"a rule's mask path", readItem},
 		{"a secret, masked with no configuration", readSecret},
+		{"a write that a person approves", d.writeApproved},
 		{"a delete that policy denies", deleteObject},
 		{"a bucket in a foreign account, stopped at AWS by the session policy", readForeign},
 	} {
@@ -111,6 +112,20 @@ func readSecret(ctx context.Context, cfg aws.Config) (string, error) {
 		return "", errors.New("the secret reached the agent")
 	}
 	return fmt.Sprintf("secretsmanager get-secret-value %s: SecretString %q", aws.ToString(out.Name), aws.ToString(out.SecretString)), nil
+}
+
+// writeApproved is held until the approver has agreed.
+func (d *demonstration) writeApproved(ctx context.Context, cfg aws.Config) (string, error) {
+	asked := ""
+	approver := make(chan error, 1)
+	go func() { approver <- d.approve(ctx, func(headline string) { asked = headline }) }()
+	_, err := s3.NewFromConfig(cfg).PutObject(ctx, &s3.PutObjectInput{
+		Bucket: aws.String("acme-dev-reports"), Key: aws.String("2026/q4.csv"), Body: strings.NewReader("region,revenue\nemea,2\n"),
+	})
+	if err := errors.Join(err, <-approver); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("s3 put-object acme-dev-reports/2026/q4.csv: held for an approver, who was shown\n   %s\n   and agreed; sent once", asked), nil
 }
 
 func deleteObject(ctx context.Context, cfg aws.Config) (string, error) {

@@ -44,6 +44,13 @@ const policyFile = `rules:
     resources: ["arn:aws:dynamodb:*:*:table/Customers"]
     effect: allow
     mask: ["Item.ssn.S"]
+  - name: writes-ask
+    who: {groups: [ai-agents]}
+    targets: [dev]
+    actions: ["s3:PutObject"]
+    resources: ["arn:aws:s3:::acme-dev-*"]
+    effect: ask
+    approvers: {groups: [sre]}
   - name: no-deletes
     who: {groups: ["*"]}
     targets: ["*"]
@@ -92,7 +99,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 	}()
 
-	d := &demonstration{out: o.Out, aws: aws, proxy: s.Proxy.String(), dir: dir, stateDir: conf.StateDir}
+	d := &demonstration{out: o.Out, aws: aws, proxy: s.Proxy.String(), nats: s.NATS, dir: dir, stateDir: conf.StateDir}
 	if o.Keep { // other terminals find the gateway by its configuration
 		if _, err := configure(dir, aws, s.Proxy.String()); err != nil {
 			return err
@@ -118,7 +125,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.record(); err != nil {
 		return err
 	}
-	d.say("\nIt stays up until Ctrl-C, which removes its folder. In another terminal:\n  cd %s\n  sallyport run -- aws s3 ls\n  sallyport sessions show\n", dir)
+	d.say("\nIt stays up until Ctrl-C, which removes its folder. In another terminal:\n  cd %s\n  sallyport run -- aws s3 ls\n  sallyport run -- aws s3 cp sallyport.yaml s3://acme-dev-reports/      # waits for\n  sallyport approvals watch\n  sallyport sessions show\n", dir)
 	return s.Wait(ctx)
 }
 
@@ -141,6 +148,7 @@ type demonstration struct {
 	out      io.Writer
 	aws      *awstest.Server
 	proxy    string
+	nats     string
 	dir      string
 	stateDir string
 	steps    int
