@@ -140,7 +140,7 @@ func (p *Plan) edited(w *walk, plain []byte, failed bool) ([]byte, error) {
 	if p.Secret() || !failed && !p.free() {
 		return nil, err
 	}
-	out, _ := w.detect(label{}, plain)
+	out, _ := w.detect(label{open: p.root.open}, plain)
 	return out, nil
 }
 
@@ -230,7 +230,7 @@ func (p *Plan) maskHeaders(h http.Header, w *walk) {
 			}
 		}
 		for i, v := range vs {
-			switch out, changed := w.detect(newLabel(k), []byte(v)); {
+			switch out, changed := w.detect(label{name: k, context: k, open: p.exposed[name]}, []byte(v)); {
 			case v == "":
 			case hit:
 				vs[i] = w.swap.scalar([]byte(v), "", p.style)

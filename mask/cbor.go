@@ -43,6 +43,7 @@ func (w *cborWalk) value(i int, s spot, depth int) int {
 		return len(w.src)
 	}
 	if s.all == nil && !s.mute && (len(s.nodes) > 0 || len(s.rules) > 0) {
+		s.open = s.open || opens(s.nodes)
 		if m, ok := w.marked(s.nodes, s.rules, at.done); ok {
 			s.all = &m
 		}
@@ -250,7 +251,7 @@ func (w *cborWalk) key(i, end int, key []byte, major byte, ordinal int, s spot, 
 		w.found.add(keys.label, SourceAWS, "")
 	case s.all != nil && s.all.typ == "map":
 	case s.all == nil && w.looks() && major != cborUint && !w.clean(key):
-		if out, changed := w.detect(label{}, key); changed {
+		if out, changed := w.detect(label{open: s.open}, key); changed {
 			w.replace(i, end, appendString(nil, major, string(out)+"-"+strconv.Itoa(ordinal+1)))
 		} else {
 			w.names[string(key)] = string(key)

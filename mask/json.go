@@ -45,6 +45,7 @@ func (w *jsonWalk) value(i int, s spot, depth int) int {
 		return w.fail(errDeep)
 	}
 	if s.all == nil && !s.mute && (len(s.nodes) > 0 || len(s.rules) > 0) {
+		s.open = s.open || opens(s.nodes)
 		if m, ok := w.marked(s.nodes, s.rules, at.done); ok {
 			s.all = &m
 		}
@@ -237,7 +238,7 @@ func (w *jsonWalk) key(i, end int, key []byte, ordinal int, s spot, keys *node) 
 		w.found.add(keys.label, SourceAWS, "")
 	case s.all != nil && s.all.typ == "map":
 	case s.all == nil && w.looks() && !w.clean(key):
-		if out, changed := w.detect(label{}, key); changed {
+		if out, changed := w.detect(label{open: s.open}, key); changed {
 			w.replace(i, end, quote(string(out)+"-"+strconv.Itoa(ordinal+1), true))
 		} else {
 			w.names[string(key)] = string(key)

@@ -115,7 +115,7 @@ func (p Path) String() string {
 // must not be made. The error is a *refusal.Error.
 func (m *Masker) Plan(in Input) (*Plan, error) {
 	p := &Plan{
-		protocol: in.Protocol, masker: m, style: in.Style, root: &node{}, xmlRoot: &node{}, headers: map[string]string{}, prefixes: map[string]string{},
+		protocol: in.Protocol, masker: m, style: in.Style, root: &node{}, xmlRoot: &node{}, headers: map[string]string{}, prefixes: map[string]string{}, exposed: map[string]bool{},
 		object: in.StreamingOutput && !in.EventStreamOutput, events: in.EventStreamOutput,
 	}
 	for _, path := range in.Paths {
@@ -129,12 +129,15 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 	if p.events {
 		p.stream = streamMember(in.Members)
 	}
-	if !m.passAWS {
-		for _, mem := range in.Members {
-			if !unmasked(mem, in.Unmask) {
-				p.add(mem)
-			}
+	for _, mem := range in.Members {
+		switch {
+		case unmasked(mem, in.Unmask):
+			p.expose(mem)
+		case !m.passAWS:
+			p.add(mem)
 		}
+	}
+	if !m.passAWS {
 		for _, at := range in.Recursive {
 			p.root.reenter(split(at, "."))
 		}
@@ -200,6 +203,21 @@ func (p *Plan) add(m Member) {
 	}
 	p.root.insert(split(m.Path, "."), m.Type, label)
 	p.xmlRoot.insert(split(m.XML, "/"), m.Type, label)
+}
+
+// expose keeps detectors from what a rule's unmask names: a rule that gives an agent
+// its one token must not have it masked as a token.
+func (p *Plan) expose(m Member) {
+	switch m.In {
+	case "header":
+		p.exposed[strings.ToLower(m.Path)] = true
+	case "prefixHeaders", "status", "statusCode":
+	default:
+		if m.Type != "map-key" {
+			p.root.expose(split(m.Path, "."))
+			p.xmlRoot.expose(split(m.XML, "/"))
+		}
+	}
 }
 
 // streamMember is the name of the output's event stream, as far as its members tell:

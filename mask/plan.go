@@ -80,6 +80,7 @@ type Plan struct {
 	rules    []at
 	headers  map[string]string // lower-case name -> label
 	prefixes map[string]string // lower-case prefix -> label
+	exposed  map[string]bool   // lower-case name of a header that the rule gives to the agent
 	marks    bool              // the catalog marks something in the body
 	raw      bool              // the body itself is the secret value
 	object   bool              // the body is an object that streams

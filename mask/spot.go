@@ -33,6 +33,7 @@ func (w *docWalk) below(s spot, key []byte) spot {
 	here := spot{all: s.all, mute: s.mute, number: string(key) == "N" || string(key) == "NS"}
 	if w.looks() {
 		here.label = newLabel(w.name(key))
+		here.open = s.open
 		if dynamoType(here.name) && s.name != "" {
 			here.label = s.label
 		}

@@ -5,6 +5,7 @@ type node struct {
 	children map[string]*node // by wire name; "*" is any element or map value
 	marked   bool             // this value, and everything below it, is masked
 	keys     bool             // the keys of this map are masked
+	open     bool             // the rule gives this value, and everything below it, to the agent
 	typ      string           // shape type where marked
 	label    string           // the path, for findings
 	reenters []*node          // nodes whose children are this node's too
@@ -28,6 +29,14 @@ func (n *node) insert(path []string, typ, label string) {
 	if !n.marked {
 		n.marked, n.typ, n.label = true, typ, label
 	}
+}
+
+// expose marks what a rule's unmask names: detectors leave it alone.
+func (n *node) expose(path []string) {
+	for _, step := range path {
+		n = n.child(step)
+	}
+	n.open = true
 }
 
 func (n *node) child(step string) *node {
@@ -71,6 +80,16 @@ func (n *node) step(key []byte, out []*node) []*node {
 		out = append(out, c)
 	}
 	return out
+}
+
+// opens reports that one of the nodes is given to the agent.
+func opens(ns []*node) bool {
+	for _, n := range ns {
+		if n.open {
+			return true
+		}
+	}
+	return false
 }
 
 // marks returns the first marked node.

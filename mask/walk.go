@@ -90,9 +90,10 @@ func (w *walk) marked(nodes []*node, rules []at, done func(at) bool) (mark, bool
 type label struct {
 	name    string // of the member
 	context string // what detectors take for the name: {"Name": "API_KEY", "Value": "..."}
+	open    bool   // a rule's unmask gives it to the agent: detectors leave it alone
 }
 
-func newLabel(name string) label { return label{name, name} }
+func newLabel(name string) label { return label{name: name, context: name} }
 
 // looks reports that texts which no path marks are looked at.
 func (w *walk) looks() bool { return w.scan != nil || w.analysis != nil }
@@ -100,7 +101,7 @@ func (w *walk) looks() bool { return w.scan != nil || w.analysis != nil }
 // detect masks what the detectors find in a text that no path marks. changed is
 // false where out is text.
 func (w *walk) detect(l label, text []byte) (out []byte, changed bool) {
-	if !w.looks() || len(text) == 0 {
+	if !w.looks() || l.open || len(text) == 0 {
 		return text, false
 	}
 	if a := w.analysis; a != nil {
@@ -155,6 +156,11 @@ func place(name string) string {
 // what it is now. A string that a rule names as a container and that holds no JSON
 // object or array is masked whole: what the rule wants hidden is in there somewhere.
 func (w *walk) inText(plain []byte, rules []at, l label, nested int) (edits []edit, whole string) {
+	if l.open && w.looks() {
+		quiet := *w
+		quiet.scan, quiet.analysis = nil, nil
+		w = &quiet
+	}
 	trimmed := bytes.TrimLeft(plain, " \t\r\n")
 	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && nested < maxNested {
 		if inner, err := w.json(plain, nil, rules, nested+1); err == nil {

@@ -108,6 +108,7 @@ func (w *xmlWalk) start(t xmlToken, nodes []*node, rules []at) {
 			}
 		}
 	}
+	e.name.open = len(w.stack) > 1 && w.stack[len(w.stack)-2].name.open || opens(e.nodes)
 	if !e.masked && !e.mute && (len(e.nodes) > 0 || len(e.rules) > 0) {
 		if e.mark, e.masked = w.marked(e.nodes, e.rules, at.doneXML); e.masked {
 			// The document element cannot go.
@@ -271,7 +272,7 @@ func (w *xmlWalk) attributes(e *element) {
 		}
 		if hit {
 			w.edits = append(w.edits, edit{a.from, a.to, escapeXML(w.swap.scalar(value, "", style))})
-		} else if out, changed := w.detect(newLabel(local), value); changed {
+		} else if out, changed := w.detect(label{name: local, context: local, open: e.name.open}, value); changed {
 			w.edits = append(w.edits, edit{a.from, a.to, escapeXML(string(out))})
 		}
 	}
