@@ -33,7 +33,7 @@ func TestApprove(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	var answers []approvals.Answer
+	answers := make(chan approvals.Answer, 8)
 	if _, err := conn.Subscribe("sallyport.approvals.answer.*", func(m *nats.Msg) {
 		var a approvals.Answer
 		dec := json.NewDecoder(bytes.NewReader(m.Data))
@@ -41,7 +41,7 @@ func TestApprove(t *testing.T) {
 		if err := dec.Decode(&a); err != nil || !strings.HasSuffix(m.Subject, "."+a.Approval) {
 			t.Errorf("%s on %s: %v", m.Data, m.Subject, err)
 		}
-		answers = append(answers, a)
+		answers <- a
 		reply, _ := json.Marshal(approvals.Reply{Accepted: a.Decision == approvals.Allow, Error: "\x1b[2J"})
 		_ = m.Respond(reply)
 	}); err != nil {
@@ -81,12 +81,16 @@ func TestApprove(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	want := []approvals.Answer{
+	for _, want := range []approvals.Answer{
 		{Approval: first, Digest: strings.Repeat("a", 64), Decision: approvals.Allow, Token: "eyJ.alice"},
 		{Approval: second, Digest: strings.Repeat("b", 64), Decision: approvals.Deny, Token: "eyJ.alice"},
+	} {
+		if got := <-answers; got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
 	}
-	if len(answers) != 2 || answers[0] != want[0] || answers[1] != want[1] {
-		t.Errorf("%+v, want %+v", answers, want)
+	if len(answers) > 0 {
+		t.Errorf("more was sent: %+v", <-answers)
 	}
 	for _, c := range out.String() {
 		if c > '~' || c < ' ' && c != '\n' {
