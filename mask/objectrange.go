@@ -133,18 +133,11 @@ func (w Widened) Cut(status int, r Result) (int, Result, error) {
 // and there is no other. An empty object, and one of unknown length (it was decoded),
 // stay as they are: that they are whole is all that a client needs to know.
 func (w Widened) onePart(status int, r Result) (int, Result, error) {
-	if n := position(or0(r.Header.Get("Content-Length"))); status == http.StatusOK && r.Stream != nil && n > 0 {
+	if n := position(r.Header.Get("Content-Length")); status == http.StatusOK && r.Stream != nil && n > 0 {
 		r.Header.Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", n-1, n))
 		status = http.StatusPartialContent
 	}
 	return status, r, nil
-}
-
-func or0(s string) string {
-	if s == "" {
-		return "0"
-	}
-	return s
 }
 
 // contentRange reads Content-Range (RFC 9110, section 14.4). Without it the answer is
