@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/internal/bodyfault"
 )
 
 // maxLine bounds a line of the framing: the longest is the chunk size with a SigV4A
@@ -216,7 +218,7 @@ func (c *checker) end() error {
 // finish is called where the stream ends.
 func (c *checker) finish() error {
 	if c.state != complete {
-		return &Error{text: "the body breaks off before its end", err: io.ErrUnexpectedEOF}
+		return &Error{bodyfault.Wrap("the body breaks off before its end", io.ErrUnexpectedEOF)}
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package awschunked
 import (
 	"errors"
 	"io"
+
+	"github.com/sallyport/sallyport/internal/bodyfault"
 )
 
 // Decoder gives the bytes inside an aws-chunked body. At the end of a body that is
@@ -111,7 +113,7 @@ func (s *stream) fill() {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF // nobody behind us shall take it for the end
 		}
-		s.err = &Error{text: "the body could not be read to its end", err: err}
+		s.err = &Error{bodyfault.Wrap("the body could not be read to its end", err)}
 	case end > start:
 		s.out, s.last, s.kept = s.buf[start:end-1], s.buf[end-1], true
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/internal/bodyfault"
 )
 
 // MaxHead is how many bytes of a form may come before its file, S3's own limit of
@@ -120,7 +122,7 @@ func broken(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // nobody behind us shall take it for the end
 	}
-	return &Error{text: "the form breaks off before its end", err: err}
+	return &Error{bodyfault.Wrap("the form breaks off before its end", err)}
 }
 
 // value is a field's value, up to the boundary.
