@@ -33,6 +33,11 @@ const (
 	KindAborted       Kind = "aborted"    // the exchange broke off
 	KindRefused       Kind = "refused"    // refused without a decision of policy
 	KindSessionClosed Kind = "session.closed"
+
+	KindBody       Kind = "body"       // a piece of a request's or an answer's body
+	KindCheckpoint Kind = "checkpoint" // a gateway signs its chain of events
+	KindAlarm      Kind = "alarm"      // a recorder found a gap, a forgery or damage
+	KindRemoved    Kind = "removed"    // a recorder let bodies go
 )
 
 const (
@@ -58,7 +63,8 @@ type Event struct {
 }
 
 // Data is one of the pointers *SessionOpened, *Request, *Decision, *Credential,
-// *Response, *Aborted, *Refused, *SessionClosed, *ApprovalPending, *ApprovalOutcome.
+// *Response, *Aborted, *Refused, *SessionClosed, *ApprovalPending, *ApprovalOutcome,
+// *Body, *Checkpoint, *Alarm, *Removed.
 type Data interface {
 	Kind() Kind
 	Head() *Common
@@ -87,6 +93,14 @@ func newData(k Kind) Data {
 		return &Refused{}
 	case KindSessionClosed:
 		return &SessionClosed{}
+	case KindBody:
+		return &Body{}
+	case KindCheckpoint:
+		return &Checkpoint{}
+	case KindAlarm:
+		return &Alarm{}
+	case KindRemoved:
+		return &Removed{}
 	}
 	return nil
 }
@@ -125,6 +139,11 @@ func (e Event) Exchange() string {
 
 func (k Kind) ofSession() bool { return k == KindSessionOpened || k == KindSessionClosed }
 
+// ofNone reports a kind that may be outside any session.
+func (k Kind) ofNone() bool {
+	return k == KindRefused || k == KindCheckpoint || k == KindAlarm || k == KindRemoved
+}
+
 // check is the part of strictness that Encode and Decode share.
 func (e Event) check() error {
 	if !ValidID(e.ID) {
@@ -146,11 +165,16 @@ func (e Event) check() error {
 	if h.RequestID != "" && !ValidID(h.RequestID) {
 		return fmt.Errorf("event %s: request id %.40q is not a ULID", e.ID, h.RequestID)
 	}
-	if h.SessionID == "" && e.Kind() != KindRefused {
+	if h.SessionID == "" && !e.Kind().ofNone() {
 		return fmt.Errorf("event %s: a %s event needs a session id; only a refusal may come before one", e.ID, e.Kind())
 	}
 	if h.RequestID == "" && !e.Kind().ofSession() {
 		return fmt.Errorf("event %s: a %s event needs a request id", e.ID, e.Kind())
+	}
+	if d, ok := e.Data.(interface{ check() error }); ok {
+		if err := d.check(); err != nil {
+			return fmt.Errorf("event %s (%s): %w", e.ID, e.Kind(), err)
+		}
 	}
 	for name := range e.Extensions {
 		if !validExtension(name) {

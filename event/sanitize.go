@@ -151,9 +151,7 @@ func cleaned(d Data) Data {
 		c.Approval, c.Approvers = clean(c.Approval), cleanVotes(d.Approvers)
 		c.Rules, c.Mask, c.Unmask = cleanAll(c.Rules), cleanAll(c.Mask), cleanAll(c.Unmask)
 		return &c
-	case *ApprovalPending:
-		return d.cleaned()
-	case *ApprovalOutcome:
+	case interface{ cleaned() Data }:
 		return d.cleaned()
 	case *Credential:
 		c := *d

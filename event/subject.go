@@ -43,7 +43,7 @@ func Subject(prefix, session, exchange string, kind Kind) (string, error) {
 		return "", fmt.Errorf("subject: unknown kind %.40q", string(kind))
 	}
 	switch {
-	case session == "" && kind == KindRefused:
+	case session == "" && kind.ofNone():
 		session = NoSession
 	case !ValidID(session):
 		return "", fmt.Errorf("subject: session %.40q is not a ULID", session)

@@ -121,6 +121,13 @@ func (p *Publisher) Append(ctx context.Context, events ...event.Event) error {
 	return nil
 }
 
+// Queue hands events over without need of their being durable yet: those that an
+// Append or Begin of the same exchange follows, which is when they must be. It waits
+// while too much is under way; an error means that the exchange cannot be recorded.
+func (p *Publisher) Queue(ctx context.Context, events ...event.Event) error {
+	return p.Append(ctx, events...)
+}
+
 func (p *Publisher) publish(ctx context.Context, events []event.Event) (err error) {
 	if p.o.Observe != nil {
 		start := p.o.Now()
@@ -138,10 +145,11 @@ func (p *Publisher) publish(ctx context.Context, events []event.Event) (err erro
 	limit := min(event.DefaultLimit, int(p.o.Conn.MaxPayload())-headerRoom)
 	msgs := make([]*nats.Msg, len(events))
 	for i, e := range events { // all are encoded before one is sent
-		m := &nats.Msg{}
-		if m.Data, err = event.EncodeLimit(e, limit); err != nil {
+		encoded, err := event.EncodeMessage(e, limit)
+		if err != nil {
 			return err
 		}
+		m := &nats.Msg{Header: encoded.Header, Data: encoded.Payload}
 		if m.Subject, err = event.SubjectOf(p.o.Prefix, e); err != nil {
 			return err
 		}
