@@ -126,6 +126,10 @@ func TestCompare(t *testing.T) {
 			_, e := w.did("ec2.amazonaws.com", "StopInstances", false)
 			w.logged(with(e, "requestID", "a"), with(e, "requestID", "b"))
 		}, "bypasses 1 disagree 0 missing 0 explained 2", "has left the gateway"},
+		"the same operation under another request id": {func(w *world) {
+			_, e := w.did("ec2.amazonaws.com", "StopInstances", true)
+			w.logged(with(e, "requestID", "another"))
+		}, "bypasses 1 disagree 0 missing 1 explained 1", "has left the gateway"},
 		"a key that the gateway never minted": {func(w *world) {
 			_, e := w.did("ec2.amazonaws.com", "StopInstances", true)
 			w.logged(e, with(with(e, "requestID", "x"), "userIdentity.accessKeyId", "ASIASTOLEN"))
