@@ -56,14 +56,14 @@ func rowOf(c *recorder.Call) (Row, error) {
 		RequestID: c.ID, SessionID: c.Session, EventTime: h.EventTime.UTC(), Issuer: h.UserIdentity.Issuer, Subject: h.UserIdentity.Subject, Groups: h.UserIdentity.Groups,
 		Label: h.UserIdentity.Label, SourceIPAddress: h.SourceIPAddress, UserAgent: h.UserAgent, Target: o.Target, EventSource: o.EventSource, EventName: o.EventName,
 		AWSRegion: o.AWSRegion, RecipientAccountID: o.RecipientAccountID, Actions: o.Actions, AccessLevel: o.AccessLevel, Result: string(c.Result()),
-		Approvers: c.Approvers(), Masked: int32(min(c.Masked(), 1<<31-1)), //nolint:gosec // bounded
+		Approvers: c.Approvers(), Masked: int32(min(c.Masked(), 1<<31-1)),
 	}
 	r.ErrorCode, r.ErrorMessage = c.Error()
 	if end := c.End(); !end.IsZero() {
 		ms := end.Sub(h.EventTime).Milliseconds()
 		r.DurationMS = &ms
 	}
-	if s := int32(c.Status()); s != 0 { //nolint:gosec // an HTTP status
+	if s := int32(c.Status()); s != 0 {
 		r.Status = &s
 	}
 	if q := c.Request; q != nil {
@@ -84,7 +84,7 @@ func rowOf(c *recorder.Call) (Row, error) {
 	if d := c.Decision; d != nil {
 		r.Rules, r.Approval = d.Rules, d.Approval
 		if d.Risk != nil {
-			score := int32(d.Risk.Score) //nolint:gosec // 0 to 100
+			score := int32(d.Risk.Score)
 			r.Risk = &score
 		}
 	}
