@@ -2,13 +2,11 @@ package recorder
 
 import (
 	"bufio"
-	"encoding/json"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -20,35 +18,18 @@ const (
 	maxLine = 16 << 20 // bytes; a longer line is not read and is named as damaged
 )
 
-// opaque is the line of a message that is not an event of this version. It is
-// kept all the same: what was acknowledged is never thrown away.
-type opaque struct {
-	Opaque struct {
-		MsgID   string `json:"msgID"`
-		Subject string `json:"subject"`
-		Why     string `json:"why"`
-		Payload []byte `json:"payload"` // base64
-	} `json:"opaque"`
-}
-
-// fileName is the file of a session. Only a ULID or "none" names one, so that no
-// id leads out of the directory.
-func fileName(session string) (string, error) {
+// validSession accepts a ULID or "none": nothing else names a session.
+func validSession(session string) error {
 	if session != event.NoSession && !event.ValidID(session) {
-		return "", fmt.Errorf("session %.40q is not a ULID", session)
+		return fmt.Errorf("session %.40q is not a ULID", session)
 	}
-	return session + suffix, nil
+	return nil
 }
 
-// openFile opens a session's file below root. A symbolic link, a second hard link
-// or anything but a file is refused: it would let whoever can write here redirect
+// openPlain opens a file of the record. A symbolic link, a second hard link or
+// anything but a file is refused: it would let whoever can write here redirect
 // the record.
-func openFile(dir, session string, flag int) (*os.File, error) {
-	name, err := fileName(session)
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, name)
+func openPlain(path string, flag int) (*os.File, error) {
 	f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open record: %w", err)
@@ -61,37 +42,72 @@ func openFile(dir, session string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// Problem is one place of the record that cannot be read.
+// Problem is one place of the record that cannot be read or is not as it was
+// written.
 type Problem struct {
 	File string // path
-	Line int    // from 1
+	Line int    // from 1; 0 where it is not about a line
 	Err  error
 }
 
 // Error gives file:line: what.
-func (p Problem) Error() string { return fmt.Sprintf("%s:%d: %v", p.File, p.Line, p.Err) }
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return fmt.Sprintf("%s: %v", p.File, p.Err)
+	}
+	return fmt.Sprintf("%s:%d: %v", p.File, p.Line, p.Err)
+}
 
-// scan calls line for every whole line of r. It returns how many bytes the whole
-// lines have; what follows them was torn by a crash. A line beyond maxLine is
-// given as nil.
-func scan(r io.Reader, line func(n int, b []byte)) (whole int64, torn bool, err error) {
+// Unwrap gives what is wrong.
+func (p Problem) Unwrap() error { return p.Err }
+
+// scanned is one whole line, without its line feed.
+type scanned struct {
+	n      int    // from 1
+	b      []byte // valid until the next line; nil where it is longer than maxLine
+	size   int64  // bytes
+	digest [sha256.Size]byte
+}
+
+// scan calls line for every whole line of r until it fails. It returns how many
+// bytes the whole lines have; what follows them was torn by a crash.
+func scan(r io.Reader, line func(scanned) error) (whole int64, torn bool, err error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	var buf []byte
 	var size int64
+	digest := sha256.New()
 	for n := 1; ; {
 		part, err := br.ReadSlice('\n')
 		size += int64(len(part))
+		if err == nil {
+			part = part[:len(part)-1]
+		}
 		if size <= maxLine {
 			buf = append(buf, part...)
+		} else {
+			if len(buf) > 0 {
+				_, _ = digest.Write(buf) // never fails
+				buf = buf[:0]
+			}
+			_, _ = digest.Write(part)
 		}
 		switch {
 		case err == nil:
+			l := scanned{n: n, size: size - 1}
 			if size > maxLine {
-				buf = nil
+				l.digest = [sha256.Size]byte(digest.Sum(nil))
+			} else {
+				l.b, l.digest = buf, sha256.Sum256(buf)
+				if l.b == nil {
+					l.b = []byte{}
+				}
 			}
-			line(n, buf)
+			if err := line(l); err != nil {
+				return whole, false, err
+			}
 			whole, n = whole+size, n+1
 			buf, size = buf[:0], 0
+			digest.Reset()
 		case errors.Is(err, io.EOF):
 			return whole, size > 0, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
@@ -100,18 +116,23 @@ func scan(r io.Reader, line func(n int, b []byte)) (whole int64, torn bool, err 
 	}
 }
 
-// parseLine reads one line of a record.
-func parseLine(b []byte) (event.Event, error) {
-	if b == nil {
-		return event.Event{}, fmt.Errorf("line longer than %d bytes", maxLine)
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
 	}
-	e, err := event.Decode([]byte(strings.TrimSuffix(string(b), "\n")))
-	if err == nil {
-		return e, nil
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// setAside copies the end of f, from an offset on, to a new file and cuts it off f.
+func setAside(f *os.File, from int64, path string) error {
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep torn end: %w", err)
 	}
-	var o opaque
-	if json.Unmarshal(b, &o) == nil && o.Opaque.Why != "" {
-		return event.Event{}, fmt.Errorf("kept message %.40q is not an event: %.200s", o.Opaque.MsgID, o.Opaque.Why)
+	_, err = io.Copy(out, io.NewSectionReader(f, from, 1<<62))
+	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
+		return fmt.Errorf("keep torn end: %w", err)
 	}
-	return event.Event{}, err
+	return errors.Join(f.Truncate(from), f.Sync())
 }

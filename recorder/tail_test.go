@@ -1,11 +1,8 @@
 package recorder_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -124,43 +121,6 @@ func TestBeginEnds(t *testing.T) {
 	}
 }
 
-// Whatever is in a record file, reading says where it is damaged and goes on.
-func FuzzRecords(f *testing.F) {
-	line, err := event.Encode(exchange(ids.New())[0])
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(append(bytes.Clone(line), '\n'))
-	f.Add([]byte("{}\n{\"x\":1}\nnot json\n"))
-	f.Add([]byte("\x00\xff\n\n\n{"))
-	const session = "01J0000000000000000000000A"
-	f.Fuzz(func(t *testing.T, content []byte) {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, session+".jsonl"), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r := recorder.Records{Dir: dir}
-		list, _, err := r.List()
-		if err != nil {
-			return
-		}
-		var out bytes.Buffer
-		if err := recorder.WriteSummaries(&out, list); err != nil {
-			t.Fatal(err)
-		}
-		s, err := r.Read(session)
-		if err != nil {
-			return
-		}
-		if err := recorder.WriteStory(&out, s); err != nil {
-			t.Fatal(err)
-		}
-		if bytes.ContainsAny(out.Bytes(), "\x1b\x07\x00") {
-			t.Errorf("a terminal would obey: %q", out.String())
-		}
-	})
-}
-
 // A recorder that is told to end before it has begun writes what there is.
 func TestRunDrainsAtOnce(t *testing.T) {
 	s := start(t, t.TempDir(), "")
@@ -174,7 +134,7 @@ func TestRunDrainsAtOnce(t *testing.T) {
 	}
 	defer nc.Close()
 	dir := t.TempDir()
-	store, err := recorder.OpenStore(dir, nil)
+	store, err := recorder.OpenStore(recorder.StoreOptions{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

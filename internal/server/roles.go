@@ -71,7 +71,7 @@ func (s *Server) startRecorder(ctx context.Context) error {
 		return err
 	}
 	s.onStop("recorder's connection", func(context.Context) error { conn.Close(); return nil })
-	store, err := recorder.OpenStore(RecordsDir(s.opts.Config), s.opts.Now)
+	store, err := recorder.OpenStore(recorder.StoreOptions{Dir: RecordsDir(s.opts.Config), Now: s.opts.Now})
 	if err != nil {
 		return err
 	}
