@@ -201,8 +201,8 @@ func (c *Call) Add(e event.Event) {
 	c.EventIDs, c.Source = append(c.EventIDs, e.ID), e.Source
 }
 
-// ofCall reports a kind that belongs to an exchange.
-func ofCall(k event.Kind) bool {
+// OfCall reports a kind that belongs to an exchange.
+func OfCall(k event.Kind) bool {
 	switch k {
 	case event.KindSessionOpened, event.KindSessionClosed, event.KindCheckpoint, event.KindAlarm, event.KindRemoved:
 		return false
@@ -216,7 +216,7 @@ func Gather(events []event.Event) []*Call {
 	by := map[string]*Call{}
 	var out []*Call
 	for _, e := range events {
-		if !ofCall(e.Kind()) {
+		if !OfCall(e.Kind()) {
 			continue
 		}
 		c := by[e.Exchange()]
