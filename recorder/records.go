@@ -25,6 +25,7 @@ type Summary struct {
 	Calls   int                `json:"calls"` // requests that reached a decision
 	Allowed int                `json:"allowed"`
 	Denied  int                `json:"denied"`
+	Asked   int                `json:"asked"`   // that people were asked about
 	Refused int                `json:"refused"` // before a decision
 	Masked  int                `json:"masked"`  // places masked in answers
 	Targets []string           `json:"targets,omitempty"`
@@ -105,6 +106,8 @@ func (s *Summary) add(e event.Event) {
 		case "deny":
 			s.Denied++
 		}
+	case *event.ApprovalPending:
+		s.Asked++
 	case *event.Refused:
 		s.Refused += 1 + d.Repeated
 	case *event.Response:

@@ -201,10 +201,10 @@ func votes(w io.Writer, list []event.Vote) {
 // WriteSummaries writes the table of `sessions list`.
 func WriteSummaries(w io.Writer, list []Summary) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SESSION\tWHO\tLABEL\tFIRST\tLAST\tCALLS\tALLOWED\tDENIED\tREFUSED\tMASKED\tTARGETS")
+	fmt.Fprintln(t, "SESSION\tWHO\tLABEL\tFIRST\tLAST\tCALLS\tALLOWED\tDENIED\tASKED\tREFUSED\tMASKED\tTARGETS")
 	for _, s := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", safe(s.Session), cmp.Or(safe(s.User.Subject), "-"), cmp.Or(safe(s.User.Label), "-"),
-			s.First.UTC().Format(clock), s.Last.UTC().Format(clock), s.Calls, s.Allowed, s.Denied, s.Refused, s.Masked, cmp.Or(safeAll(s.Targets), "-"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", safe(s.Session), cmp.Or(safe(s.User.Subject), "-"), cmp.Or(safe(s.User.Label), "-"),
+			s.First.UTC().Format(clock), s.Last.UTC().Format(clock), s.Calls, s.Allowed, s.Denied, s.Asked, s.Refused, s.Masked, cmp.Or(safeAll(s.Targets), "-"))
 	}
 	return t.Flush()
 }

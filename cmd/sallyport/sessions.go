@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +16,7 @@ import (
 )
 
 func newSessions() *cobra.Command {
-	return group("sessions", "What agents did: the record", newSessionsList(), newSessionsShow(), newSessionsTail())
+	return group("sessions", "What agents did: the record", newSessionsList(), newSessionsCalls(), newSessionsShow(), newSessionsTail(), newSessionsExport(), newSessionsReconcile(), newSessionsReindex())
 }
 
 func openRecords(path string) (recorder.Records, error) {
@@ -37,40 +36,6 @@ func report(w io.Writer, problems []recorder.Problem) error {
 		return fmt.Errorf("%d damaged places in the record", len(problems))
 	}
 	return nil
-}
-
-func newSessionsList() *cobra.Command {
-	var path string
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "list",
-		Short: "List the recorded sessions, the latest first",
-		Long: `List the recorded sessions, the latest first. "none" stands for what was refused
-before an identity was known.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			records, err := openRecords(path)
-			if err != nil {
-				return err
-			}
-			list, problems, err := records.List()
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				if list == nil {
-					list = []recorder.Summary{}
-				}
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(list)
-			} else {
-				err = recorder.WriteSummaries(cmd.OutOrStdout(), list)
-			}
-			return errors.Join(err, report(cmd.ErrOrStderr(), problems))
-		},
-	}
-	configFlag(c, &path)
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
 }
 
 func newSessionsShow() *cobra.Command {

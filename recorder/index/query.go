@@ -57,22 +57,6 @@ type Call struct {
 	To        uint64             `json:"to"`
 }
 
-// Session is one session in a listing.
-type Session struct {
-	ID      string             `json:"session"` // "none": refused before an identity was known
-	User    event.UserIdentity `json:"userIdentity"`
-	First   time.Time          `json:"first"`
-	Last    time.Time          `json:"last"`
-	Calls   int                `json:"calls"` // requests that reached a decision
-	Allowed int                `json:"allowed"`
-	Denied  int                `json:"denied"`
-	Asked   int                `json:"asked"`   // that people were asked about
-	Refused int                `json:"refused"` // before a decision
-	Masked  int                `json:"masked"`  // places masked in answers
-	Targets []string           `json:"targets,omitempty"`
-	Closed  bool               `json:"closed"`
-}
-
 // where is a condition with its arguments.
 type where struct {
 	text []string
@@ -207,7 +191,7 @@ func (x *Index) Calls(ctx context.Context, q Query) ([]Call, error) {
 
 // Sessions lists the sessions that have a call which q chooses, the latest first. A
 // query without conditions lists those without calls too.
-func (x *Index) Sessions(ctx context.Context, q Query) ([]Session, error) {
+func (x *Index) Sessions(ctx context.Context, q Query) ([]recorder.Summary, error) {
 	w, err := x.of(ctx, q)
 	if err != nil {
 		return nil, err
@@ -222,12 +206,12 @@ func (x *Index) Sessions(ctx context.Context, q Query) ([]Session, error) {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
 	defer rows.Close()
-	out := []Session{}
+	out := []recorder.Summary{}
 	for rows.Next() {
-		var s Session
+		var s recorder.Summary
 		var first, last int64
 		var groups, targets string
-		if err := rows.Scan(&s.ID, &s.User.Issuer, &s.User.Subject, &s.User.Label, &groups, &first, &last, &s.Calls, &s.Allowed, &s.Denied, &s.Asked, &s.Refused, &s.Masked, &s.Closed, &targets); err != nil {
+		if err := rows.Scan(&s.Session, &s.User.Issuer, &s.User.Subject, &s.User.Label, &groups, &first, &last, &s.Calls, &s.Allowed, &s.Denied, &s.Asked, &s.Refused, &s.Masked, &s.Closed, &targets); err != nil {
 			return nil, fmt.Errorf("list sessions: %w", err)
 		}
 		if err := errors.Join(json.Unmarshal([]byte(groups), &s.User.Groups), json.Unmarshal([]byte(targets), &s.Targets)); err != nil {

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/internal/terminal"
+	"github.com/sallyport/sallyport/recorder"
+	"github.com/sallyport/sallyport/recorder/index"
+)
+
+// indexed opens the index and asks it; what of the log cannot be read is told on err.
+func indexed(ctx context.Context, r recorder.Records, stderr io.Writer, ask func(*index.Index) error) error {
+	x, err := index.Open(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	if err := ask(x); err != nil {
+		return err
+	}
+	problems, err := x.Problems(ctx)
+	return errors.Join(err, report(stderr, problems))
+}
+
+func newSessionsList() *cobra.Command {
+	var path string
+	var asJSON bool
+	var filter filterFlags
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the recorded sessions, the latest first",
+		Long: `List the recorded sessions, the latest first. "none" stands for what was refused
+before an identity was known. With a filter, those that have such a call; the
+numbers are of the whole session all the same.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			records, err := openRecords(path)
+			if err != nil {
+				return err
+			}
+			q, err := filter.query(time.Now())
+			if err != nil {
+				return &usageError{err, cmd.CommandPath()}
+			}
+			return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) error {
+				list, err := x.Sessions(cmd.Context(), q)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return json.NewEncoder(cmd.OutOrStdout()).Encode(list)
+				}
+				return recorder.WriteSummaries(cmd.OutOrStdout(), list)
+			})
+		},
+	}
+	configFlag(c, &path)
+	filter.add(c, 0)
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+func newSessionsCalls() *cobra.Command {
+	var path string
+	var asJSON bool
+	var filter filterFlags
+	c := &cobra.Command{
+		Use:   "calls [SESSION]",
+		Short: "List calls, the latest first",
+		Long: `List calls, the latest first: of one session, or of all. RESULT is ok or error (what
+AWS answered), denied (by policy), rejected (by people), pending (people were asked
+and had not answered), refused (before policy was asked), aborted, or open (no end is
+on record).`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			records, err := openRecords(path)
+			if err != nil {
+				return err
+			}
+			q, err := filter.query(time.Now())
+			if err != nil {
+				return &usageError{err, cmd.CommandPath()}
+			}
+			if len(args) == 1 {
+				if q.Session, err = whole(records, args[0]); err != nil {
+					return err
+				}
+			}
+			return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) error {
+				list, err := x.Calls(cmd.Context(), q)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return json.NewEncoder(cmd.OutOrStdout()).Encode(list)
+				}
+				return writeCalls(cmd.OutOrStdout(), list)
+			})
+		},
+	}
+	configFlag(c, &path)
+	filter.add(c, 100)
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+func writeCalls(w io.Writer, list []index.Call) error {
+	const width = 120 // of one text, in runes
+	safe := func(s string) string { return cmp.Or(terminal.Escape(s, width), "-") }
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "TIME\tREQUEST\tWHO\tTARGET\tCALL\tON\tRESULT\tRISK\tMASKED\tAPPROVED BY")
+	for _, c := range list {
+		call, result, risk := "-", string(c.Result), "-"
+		if c.Operation != "" {
+			call = c.Service + ":" + c.Operation
+		}
+		if c.Error != "" {
+			result += " " + c.Error
+		} else if c.Status != 0 {
+			result += " " + strconv.Itoa(c.Status)
+		}
+		if c.Risk >= 0 {
+			risk = strconv.Itoa(c.Risk)
+		}
+		on := c.Resource
+		if c.Resources > 1 {
+			on += fmt.Sprintf(" and %d more", c.Resources-1)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.Time.Format("2006-01-02 15:04:05Z"), c.ID, safe(c.User.Subject), safe(c.Target), safe(call), safe(on), safe(result), risk, c.Masked, safe(c.Approvers))
+	}
+	return t.Flush()
+}
+
+func newSessionsReindex() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "reindex",
+		Short: "Make the index of the record anew",
+		Long: `Make the index of the record anew from the log. It is brought up to date by itself
+whenever it is used, and holds nothing that the log does not.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			records, err := openRecords(path)
+			if err != nil {
+				return err
+			}
+			if err := index.Remove(records); err != nil {
+				return err
+			}
+			return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(*index.Index) error { return nil })
+		},
+	}
+	configFlag(c, &path)
+	return c
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/recorder"
+	"github.com/sallyport/sallyport/recorder/export"
+	"github.com/sallyport/sallyport/recorder/index"
+)
+
+const formatLines = "jsonl"
+
+func newSessionsExport() *cobra.Command {
+	var path, format, out string
+	var force bool
+	var filter filterFlags
+	c := &cobra.Command{
+		Use:   "export [SESSION]",
+		Short: "Write calls for other tools",
+		Long: `Write calls for other tools: jsonl (the events of the record, line by line as they
+are), ocsf (JSON lines, OCSF API Activity, for a SIEM), parquet (a row a call), or har
+(HTTP Archive 1.2, of one session). What is written is masked as the record is.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q, err := filter.query(time.Now())
+			if err == nil && format != formatLines {
+				_, err = export.ParseFormat(format)
+			}
+			if err == nil && format == string(export.HAR) && len(args) == 0 {
+				err = errors.New("a HAR is of one session: say which (`sallyport sessions list` names them)")
+			}
+			if err != nil {
+				return &usageError{err, cmd.CommandPath()}
+			}
+			records, err := openRecords(path)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				if q.Session, err = whole(records, args[0]); err != nil {
+					return err
+				}
+			}
+			to, finish, err := exportTo(out, force, cmd.OutOrStdout())
+			if err != nil {
+				return err
+			}
+			err = indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) error {
+				calls, err := x.Calls(cmd.Context(), q)
+				if err != nil {
+					return err
+				}
+				if len(calls) == 0 && q.Session != "" {
+					return fmt.Errorf("session %s has no such calls", q.Session)
+				}
+				return exportCalls(cmd.Context(), records, calls, format, to)
+			})
+			return finish(err)
+		},
+	}
+	configFlag(c, &path)
+	filter.add(c, 0)
+	c.Flags().StringVar(&format, "format", formatLines, "jsonl, ocsf, parquet or har")
+	c.Flags().StringVarP(&out, "output", "o", "", "file to write (default: standard output)")
+	c.Flags().BoolVar(&force, "force", false, "write over a file that is there")
+	return c
+}
+
+// exportTo is where an export goes: a file that appears once it is whole, or stdout.
+func exportTo(path string, force bool, stdout io.Writer) (w io.Writer, finish func(error) error, err error) {
+	if path == "" {
+		return stdout, func(err error) error { return err }, nil
+	}
+	if _, err := os.Lstat(path); err == nil && !force {
+		return nil, nil, fmt.Errorf("%s is there already: choose another name, or give --force", path)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".sallyport-export-*") // 0600: it is a record
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, func(err error) error {
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+		return err
+	}, nil
+}
+
+// exportCalls writes the chosen calls. It reads the log once, and holds those calls
+// whose events have begun and not ended.
+func exportCalls(ctx context.Context, records recorder.Records, chosen []index.Call, format string, to io.Writer) error {
+	if len(chosen) == 0 && format == formatLines {
+		return nil
+	}
+	last := make(map[string]uint64, len(chosen)) // index of each call's last event
+	from, until := uint64(0), uint64(0)
+	for i, c := range chosen {
+		last[c.ID] = c.To
+		if i == 0 || c.From < from {
+			from = c.From
+		}
+		until = max(until, c.To)
+	}
+	var lines *bufio.Writer
+	var w export.Writer
+	if format == formatLines {
+		lines = bufio.NewWriter(to)
+	} else {
+		var err error
+		w, err = export.New(export.Format(format), to, version, bodiesOf(ctx, records))
+		if err != nil {
+			return err
+		}
+	}
+	open := map[string]*recorder.Call{}
+	err := records.Entries(ctx, from, func(e recorder.Entry) error {
+		if e.Index > until || len(chosen) == 0 {
+			return errDone
+		}
+		if e.Err != nil || !recorder.OfCall(e.Event.Kind()) {
+			return nil //nolint:nilerr // damage is told by who asked
+		}
+		end, ok := last[e.Event.Exchange()]
+		if !ok {
+			return nil
+		}
+		if lines != nil {
+			_, err := lines.Write(e.Line)
+			return errors.Join(err, lines.WriteByte('\n'))
+		}
+		c := open[e.Event.Exchange()]
+		if c == nil {
+			c = &recorder.Call{ID: e.Event.Exchange(), Session: e.Event.Session()}
+			open[c.ID] = c
+		}
+		c.Add(e.Event)
+		if e.Index < end {
+			return nil
+		}
+		delete(open, c.ID)
+		return w.Write(c)
+	})
+	if err != nil && !errors.Is(err, errDone) {
+		return err
+	}
+	if lines != nil {
+		return lines.Flush()
+	}
+	return w.Close()
+}
+
+var errDone = errors.New("all that was chosen is written")
+
+// bodiesOf reads bodies of a store; those that retention let go are nil.
+func bodiesOf(ctx context.Context, r recorder.Records) export.Bodies {
+	return func(sum string) ([]byte, error) {
+		b, err := r.Body(ctx, sum)
+		if errors.Is(err, recorder.ErrGone) {
+			return nil, nil
+		}
+		return b, err
+	}
+}

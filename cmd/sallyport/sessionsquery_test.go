@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/recorder"
+	"github.com/sallyport/sallyport/recorder/export"
+)
+
+const recordedRole = "arn:aws:iam::111122223333:role/agent-dev" // of init's configuration
+
+// recorded is a new user's folder with a record of two sessions: one that stopped an
+// instance, and one that was denied something. It gives their ids, and when it was.
+func recorded(t *testing.T) (stopped, denied string, at time.Time) {
+	t.Helper()
+	newUser(t)
+	must(t, "init")
+	at = time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
+	ids := event.NewIDs(func() time.Time { return at })
+	s, err := recorder.OpenStore(recorder.StoreOptions{Dir: filepath.Join("state", "records")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	add := func(d event.Data) {
+		m, err := event.EncodeMessage(event.Event{ID: ids.New(), Source: "sallyport/x", Time: at, Data: d}, event.DefaultLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _, err := event.DecodeMessage(m.Header, m.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Append([]recorder.Record{{Session: e.Session(), MsgID: e.ID, Header: m.Header, Payload: m.Payload}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := func(subject, op string) event.Common {
+		c := event.Common{SessionID: ids.New(), EventTime: at, SourceIPAddress: "127.0.0.1", UserIdentity: event.UserIdentity{Issuer: "https://idp.example", Subject: subject, Label: "\x1b[31mred"}}
+		add(&event.SessionOpened{Common: c})
+		c.RequestID = ids.New()
+		add(&event.Request{Common: c, Operation: event.Operation{EventSource: "ec2.amazonaws.com", EventName: op, AWSRegion: "eu-west-1", Service: "ec2", Actions: []string{"ec2:" + op}, Target: "dev"},
+			Method: "POST", Host: "ec2.eu-west-1.amazonaws.com", Path: "/", Resources: []event.Resource{{ARN: "arn:aws:ec2:eu-west-1:111122223333:instance/i-1"}}})
+		return c
+	}
+	c := one("ci-agent", "StopInstances")
+	stopped = c.SessionID
+	add(&event.Decision{Common: c, Effect: "allow", Rules: []string{"r"}})
+	add(&event.Credential{Common: c, RoleARN: recordedRole, RoleSessionName: "sp-" + c.SessionID + "-" + c.RequestID + "-x", AccessKeyID: "ASIAOURS"})
+	add(event.NewBody(c, event.PartResponse, 0, 0, []byte("<stopped/>")))
+	add(&event.Response{Common: c, Status: 200, AWSRequestID: "aws-1", ResponseBody: &event.Digest{Size: 10}})
+	c = one("mallory", "TerminateInstances")
+	denied = c.SessionID
+	add(&event.Decision{Common: c, Effect: "deny", ErrorCode: "denied", ErrorMessage: "no"})
+	return stopped, denied, at
+}
+
+func TestSessionsFilters(t *testing.T) {
+	stopped, denied, _ := recorded(t)
+	for args, want := range map[string]string{
+		"": "both", "--subject mallory": denied, "--subject m*": denied, "--result denied": denied, "--action ec2:stop*": stopped, "--resource *instance/i-1": "both",
+		"--since 2h": "both", "--since 1m": "", "--until 1d": "", "--since 2000-01-01 --until 2001-01-01": "", "--target prod": "", "--limit 1": "one", "--result ok,error": stopped,
+	} {
+		for _, command := range []string{"list", "calls"} {
+			out := must(t, append([]string{"sessions", command, "--json"}, strings.Fields(args)...)...)
+			a, b := strings.Contains(out, stopped), strings.Contains(out, denied)
+			got := map[[2]bool]string{{true, true}: "both", {true, false}: stopped, {false, true}: denied}[[2]bool{a, b}]
+			if want == "one" && a != b {
+				continue
+			}
+			if got != want || !json.Valid([]byte(out)) {
+				t.Errorf("%s %s: %s\n%s", command, args, got, out)
+			}
+		}
+	}
+	for args, says := range map[string]string{
+		"--since yesterday": "how long ago", "--since -2h": "how long ago", "--since 9999999d": "how long ago", "--result good": "rejected", "--limit -1": "number from 1 on",
+		"--since 1h --until 2h": "nothing lies between", "--until 2026-13-01": "how long ago",
+	} {
+		if r := do(t, append([]string{"sessions", "list"}, strings.Fields(args)...)...); r.code != exitUsage || !strings.Contains(r.stderr, says) {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+	if out := must(t, "sessions", "calls"); strings.ContainsRune(out, 0x1b) || !strings.Contains(out, "ec2:StopInstances") {
+		t.Errorf("%q", out)
+	}
+	if out := must(t, "sessions", "calls", strings.ToLower(stopped[:20])+stopped[20:25]); strings.Contains(out, denied) && stopped[:25] != denied[:25] {
+		t.Errorf("calls of another session: %s", out)
+	}
+	must(t, "sessions", "reindex")
+}
+
+func TestSessionsExport(t *testing.T) {
+	stopped, _, _ := recorded(t)
+	lines := strings.Split(strings.TrimSpace(must(t, "sessions", "export")), "\n")
+	if len(lines) != 7 { // without what is of no call
+		t.Errorf("%d lines\n%s", len(lines), strings.Join(lines, "\n"))
+	}
+	for _, l := range lines {
+		if _, err := event.Decode([]byte(l)); err != nil {
+			t.Errorf("%v: %s", err, l)
+		}
+	}
+	if out := must(t, "sessions", "export", "--format", "ocsf", "--result", "ok"); strings.Count(out, "\n") != 1 || !strings.Contains(out, `"class_uid":6003`) || !strings.Contains(out, "aws-1") {
+		t.Error(out)
+	}
+	must(t, "sessions", "export", "--format", "parquet", "-o", "calls.parquet")
+	b, err := os.ReadFile("calls.parquet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := parquet.Read[export.Row](bytes.NewReader(b), int64(len(b))); err != nil || len(rows) != 2 {
+		t.Errorf("%d rows, %v", len(rows), err)
+	}
+	if st, err := os.Stat("calls.parquet"); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("others may read the export: %v, %v", st.Mode(), err)
+	}
+	if r := do(t, "sessions", "export", "-o", "calls.parquet"); r.code != exitFailed || !strings.Contains(r.stderr, "--force") {
+		t.Errorf("%+v", r)
+	}
+	must(t, "sessions", "export", "-o", "calls.parquet", "--force")
+	if out := must(t, "sessions", "export", stopped, "--format", "har"); !json.Valid([]byte(out)) || !strings.Contains(out, "<stopped/>") && !strings.Contains(out, `\u003cstopped/\u003e`) {
+		t.Error(out)
+	}
+	for args, says := range map[string]string{"--format har": "one session", "--format csv": "parquet"} {
+		if r := do(t, append([]string{"sessions", "export"}, strings.Fields(args)...)...); r.code != exitUsage || !strings.Contains(r.stderr, says) {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+	if r := do(t, "sessions", "export", "-o", filepath.Join("no", "such", "folder")); r.code != exitFailed {
+		t.Errorf("%+v", r)
+	}
+	if left, err := filepath.Glob(".sallyport-export-*"); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestSessionsReconcile(t *testing.T) {
+	_, _, at := recorded(t)
+	ours := fmt.Sprintf(`{"eventTime":%q,"eventSource":"ec2.amazonaws.com","eventName":"StopInstances","requestID":"aws-1","eventID":"e-1","eventType":"AwsApiCall",
+		"userIdentity":{"arn":"arn:aws:sts::111122223333:assumed-role/agent-dev/x","accessKeyId":"ASIAOURS","sessionContext":{"sessionIssuer":{"arn":%q}}}}`, at.Format(time.RFC3339), recordedRole)
+	if err := os.MkdirAll("trail/eu-west-1", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "trail/eu-west-1/log.json", `{"Records":[`+ours+`]}`)
+	args := []string{"sessions", "reconcile", "--role", recordedRole, "--cloudtrail"}
+	if out := must(t, append(args, "trail")...); !strings.Contains(out, "explained by the record: 1") || !strings.Contains(out, "NOT EXPLAINED by any record: 0") {
+		t.Error(out)
+	}
+	stolen := strings.Replace(strings.Replace(ours, "aws-1", "aws-2", 1), "e-1", "e-\\u001b[2J", 1)
+	write(t, "trail/stolen.jsonl", strings.ReplaceAll(stolen, "\n", " ")+"\n")
+	r := do(t, append(args, "trail")...)
+	if r.code != exitFailed || !strings.Contains(r.stdout, "has left the gateway") || !strings.Contains(r.stderr, "no record explains") || strings.ContainsRune(r.stdout, 0x1b) {
+		t.Errorf("%+v", r)
+	}
+	if r := do(t, append(args, "trail", "--json")...); r.code != exitFailed || !json.Valid([]byte(r.stdout)) {
+		t.Errorf("%+v", r)
+	}
+	for bad, says := range map[string]string{"nothing": "no such file", "sallyport.yaml": "not JSON of CloudTrail's", "state/ca": "no .json"} {
+		if r := do(t, append(args, bad)...); r.code != exitFailed || !strings.Contains(r.stderr, says) {
+			t.Errorf("%s: %+v", bad, r)
+		}
+	}
+	if r := do(t, "sessions", "reconcile"); r.code != exitUsage || !strings.Contains(r.stderr, "--cloudtrail") {
+		t.Errorf("%+v", r)
+	}
+}
