@@ -75,7 +75,7 @@ func (c *row) end(rank int, result recorder.Result, err string, at int64) {
 }
 
 func (c *row) add(e recorder.Entry) {
-	c.stop = int64(e.Index) //nolint:gosec // a log has fewer lines
+	c.stop = int64(e.Index)
 	h := e.Event.Data.Head()
 	at := h.EventTime.UnixNano()
 	if c.time == 0 || at < c.time {

@@ -81,7 +81,7 @@ func (x *Index) step(ctx context.Context) (more bool, err error) {
 	if err := b.flush(); err != nil {
 		return false, err
 	}
-	for key, v := range map[string]any{"next": int64(next), "last": last} { //nolint:gosec // a log has fewer lines
+	for key, v := range map[string]any{"next": int64(next), "last": last} {
 		if _, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO meta VALUES (?, ?)", key, v); err != nil {
 			return false, err
 		}
@@ -106,7 +106,7 @@ func position(ctx context.Context, tx *sql.Tx) (next uint64, last string, err er
 	if err == nil {
 		err = tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'last'").Scan(&last)
 	}
-	return uint64(n), last, err //nolint:gosec // it was one
+	return uint64(n), last, err
 }
 
 // batch gathers rows before they are written.
@@ -182,7 +182,7 @@ func (b *batch) call(e recorder.Entry) (*row, error) {
 	if c := b.calls[id]; c != nil {
 		return c, nil
 	}
-	c := &row{id: id, session: e.Event.Session(), result: string(recorder.ResultOpen), risk: -1, start: int64(e.Index)} //nolint:gosec // a log has fewer lines
+	c := &row{id: id, session: e.Event.Session(), result: string(recorder.ResultOpen), risk: -1, start: int64(e.Index)}
 	err := b.tx.QueryRowContext(b.ctx, `SELECT row, session, time, issuer, subject, label, target, service, operation, level, region, account, resource, resources,
 		rank, result, status, error, masked, risk, approval, approvers, aws, key, ended, start FROM calls WHERE id = ?`, id).
 		Scan(&c.row, &c.session, &c.time, &c.issuer, &c.subject, &c.label, &c.target, &c.service, &c.operation, &c.level, &c.region, &c.account, &c.resource, &c.resources,
