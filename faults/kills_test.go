@@ -1,0 +1,203 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/recorder"
+)
+
+// got is what a client saw of one request.
+type got struct {
+	key      string
+	exchange string // as the answer names it
+	complete bool   // a 200, to its last byte
+}
+
+// TestRandomKills sends requests while the gateway, NATS and the recorder are killed
+// at random and begun anew.
+func TestRandomKills(t *testing.T) {
+	n := 200
+	if s := os.Getenv("SALLYPORT_FAULTS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil || n < 1 {
+			t.Fatalf("SALLYPORT_FAULTS=%q: a number of requests", s)
+		}
+	}
+	r := newRig(t)
+	const workers = 8
+	var next, done atomic.Int64
+	answers := make(chan got, n)
+	var work sync.WaitGroup
+	for range workers {
+		client := s3.New(s3.Options{
+			Region: "us-east-1", UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider("dev", "placeholder", ""),
+			HTTPClient: r.agent(), RetryMaxAttempts: 1,
+		})
+		work.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				g := ask(t.Context(), client, fmt.Sprintf("k-%06d", i))
+				answers <- g
+				if !g.complete { // something is dead: leave requests for when it lives
+					time.Sleep(time.Duration(20+i%50) * time.Millisecond)
+				}
+				done.Add(1)
+			}
+		})
+	}
+	kills := r.killer(n, &done)
+	work.Wait()
+	close(answers)
+	deaths := <-kills
+
+	// All come back and bring the record up to what there is.
+	for _, p := range []*role{r.nats, r.gateway, r.recorder} {
+		p.end(syscall.SIGTERM)
+	}
+	for _, p := range []*role{r.nats, r.gateway, r.recorder} {
+		if err := p.start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g := ask(t.Context(), s3.New(s3.Options{Region: "us-east-1", UsePathStyle: true, HTTPClient: r.agent(), RetryMaxAttempts: 1,
+		Credentials: credentials.NewStaticCredentialsProvider("dev", "placeholder", "")}), "last"); !g.complete {
+		t.Fatal("at the end nothing works any more")
+	}
+	r.gateway.end(syscall.SIGTERM)
+	r.recorder.end(syscall.SIGTERM) // it writes what the stream still holds first
+	r.check(t, answers, deaths)
+}
+
+func ask(ctx context.Context, c *s3.Client, key string) got {
+	g := got{key: key}
+	out, err := c.GetObject(ctx, &s3.GetObjectInput{Bucket: aws.String("acme"), Key: aws.String(key)}, func(o *s3.Options) {
+		o.HTTPClient = &seeing{o.HTTPClient, &g}
+	})
+	if err != nil {
+		return g
+	}
+	defer func() { _ = out.Body.Close() }()
+	b, err := io.Copy(io.Discard, out.Body)
+	g.complete = err == nil && b == answer
+	return g
+}
+
+// seeing notes which exchange an answer was of.
+type seeing struct {
+	s3.HTTPClient
+	g *got
+}
+
+func (s *seeing) Do(r *http.Request) (*http.Response, error) {
+	resp, err := s.HTTPClient.Do(r)
+	if err == nil {
+		s.g.exchange = resp.Header.Get("X-Sallyport-Request-Id")
+	}
+	return resp, err
+}
+
+// killer kills one of the three after every few requests, until n are done.
+func (r *rig) killer(n int, done *atomic.Int64) <-chan map[string]int {
+	out := make(chan map[string]int, 1)
+	go func() {
+		defer close(out)
+		deaths := map[string]int{}
+		random := rand.New(rand.NewPCG(1, 2))
+		at := int64(5)
+		for at < int64(n) {
+			for done.Load() < at {
+				time.Sleep(time.Millisecond)
+			}
+			p := []*role{r.gateway, r.nats, r.recorder}[random.IntN(3)]
+			time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
+			p.end(syscall.SIGKILL)
+			deaths[p.name]++
+			if err := p.start(); err != nil {
+				r.t.Error(err)
+				break
+			}
+			at = done.Load() + 3 + random.Int64N(30)
+		}
+		out <- deaths
+	}()
+	return out
+}
+
+// check holds what reached AWS and the clients against the record.
+func (r *rig) check(t *testing.T, answers <-chan got, deaths map[string]int) {
+	t.Helper()
+	requests, allowed, responses := map[string]string{}, map[string]bool{}, map[string]bool{}
+	perKey, lines, damaged := map[string]int{}, map[string]int{}, 0
+	records := recorder.Records{Dir: filepath.Join(r.dir, "recorder", "records")}
+	err := records.Entries(t.Context(), 0, func(e recorder.Entry) error {
+		if e.Err != nil {
+			damaged++
+			t.Errorf("the record is damaged: %v", e.Err)
+			return nil
+		}
+		lines[event.LineDigest(e.Line)]++
+		switch d := e.Event.Data.(type) {
+		case *event.Request:
+			requests[d.RequestID] = d.Path
+			perKey[d.Path]++
+		case *event.Decision:
+			allowed[d.RequestID] = d.Effect == "allow"
+		case *event.Response:
+			responses[d.RequestID] = d.Status == http.StatusOK
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowedPaths := map[string]int{}
+	for id, path := range requests {
+		if allowed[id] {
+			allowedPaths[path]++
+		}
+	}
+	r.aws.mu.Lock()
+	defer r.aws.mu.Unlock()
+	forwarded := 0
+	for path, times := range r.aws.seen {
+		forwarded += times
+		if allowedPaths[path] < times {
+			t.Errorf("%s reached AWS %d times, and is on record %d times", path, times, allowedPaths[path])
+		}
+	}
+	complete := 0
+	for g := range answers {
+		if g.complete {
+			complete++
+			if !responses[g.exchange] {
+				t.Errorf("%s: a client has the whole answer of %s, and no record of it is there", g.key, g.exchange)
+			}
+		}
+	}
+	twice := 0
+	for _, n := range lines {
+		twice += n - 1
+	}
+	if forwarded == 0 || complete == 0 || len(deaths) == 0 {
+		t.Errorf("forwarded %d, complete %d, deaths %v: this proves nothing", forwarded, complete, deaths)
+	}
+	text := strings.TrimPrefix(fmt.Sprint(deaths), "map")
+	t.Logf("killed %s; requests on record %d, allowed %d, reached AWS %d, complete answers %d, on record %d; lines twice %d, damaged %d", text, len(requests), len(allowedPaths), forwarded, complete, len(responses), twice, damaged)
+}
