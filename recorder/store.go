@@ -1,8 +1,11 @@
 package recorder
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,8 +25,15 @@ const format = "sallyport-records 1\n"
 
 // StoreOptions configure a Store.
 type StoreOptions struct {
-	Dir string           // required
-	Now func() time.Time // nil is time.Now
+	Dir string // required
+	// Name is the recorder's, by which it signs; "" is DefaultName. A store stays with
+	// its name and key.
+	Name string
+	// KeyFile has the recorder's Ed25519 key (PEM, PKCS #8, mode 0600), and is made where
+	// it is missing. "" is recorder.key in Dir, where whoever copies the store has it too.
+	KeyFile string
+	Now     func() time.Time // nil is time.Now
+	Log     *slog.Logger     // nil discards
 	// SegmentSize and PackSize are when the next file begins, in bytes; 0 is 64 MiB.
 	SegmentSize, PackSize int64
 }
@@ -32,12 +42,15 @@ type StoreOptions struct {
 // concurrent use.
 type Store struct {
 	dir  string
+	name string
 	now  func() time.Time
+	log  *slog.Logger
 	lock *os.File
 
 	mu       sync.Mutex // guards what is below
 	segments segmentWriter
 	packs    *packWriter
+	merkle   *merkleLog
 	seen     *recent // of the last lines
 	broken   error   // after a failed write the files' ends are unknown: nothing more is written
 }
@@ -55,6 +68,18 @@ func OpenStore(o StoreOptions) (_ *Store, err error) {
 	if o.PackSize <= 0 {
 		o.PackSize = packSize
 	}
+	if o.Name == "" {
+		o.Name = DefaultName
+	}
+	if err := ValidName(o.Name); err != nil {
+		return nil, err
+	}
+	if o.KeyFile == "" {
+		o.KeyFile = filepath.Join(o.Dir, "recorder.key")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	if err := os.MkdirAll(filepath.Join(o.Dir, "torn"), 0o700); err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
@@ -66,22 +91,22 @@ func OpenStore(o StoreOptions) (_ *Store, err error) {
 		f.Close()
 		return nil, fmt.Errorf("records in %s are being written by another process: only one recorder may have them", o.Dir)
 	}
-	s := &Store{dir: o.Dir, now: o.Now, lock: f, seen: newRecent(recentLines)}
+	s := &Store{dir: o.Dir, name: o.Name, now: o.Now, log: o.Log, lock: f, seen: newRecent(recentLines)}
 	s.segments = segmentWriter{dir: o.Dir, limit: o.SegmentSize, torn: s.tornPath}
-	if err := s.open(o.PackSize); err != nil {
+	if err := s.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("records in %s: %w", o.Dir, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(packSize int64) error {
+func (s *Store) open(o StoreOptions) error {
 	if err := s.checkFormat(); err != nil {
 		return err
 	}
 	if err := s.segments.open(); err != nil {
 		return err
 	}
-	packs, err := openPacks(s.dir, packSize, s.tornPath)
+	packs, err := openPacks(s.dir, o.PackSize, s.tornPath)
 	if err != nil {
 		return err
 	}
@@ -89,20 +114,49 @@ func (s *Store) open(packSize int64) error {
 	if err := errors.Join(syncDir(filepath.Join(s.dir, "torn")), syncDir(s.dir)); err != nil {
 		return err
 	}
+	signer, err := openSigner(o.KeyFile, o.Name)
+	if err != nil {
+		return err
+	}
+	if err := holdVerifier(s.dir, signer); err != nil {
+		return err
+	}
+	m, err := openMerkle(s.dir, signer, s.segments.count, s.log)
+	if err != nil {
+		return err
+	}
+	if err := s.remember(m); err != nil {
+		m.cancel()
+		return err
+	}
+	s.merkle = m
+	m.start()
+	return s.importSessions()
+}
+
+// remember reads the last lines: those that may come again, and the one that the log
+// ends with, which must be the same.
+func (s *Store) remember(m *merkleLog) error {
+	index, leaf, signed, err := m.last()
+	if err != nil {
+		return err
+	}
 	var from uint64
 	if s.segments.count > recentLines {
 		from = s.segments.count - recentLines
 	}
-	err = Records{Dir: s.dir}.lines(unended, from, func(l rawLine) error {
+	if signed {
+		from = min(from, index)
+	}
+	return Records{Dir: s.dir}.lines(unended, from, func(l rawLine) error {
+		if signed && l.index == index && !bytes.Equal(l.digest[:], leaf) {
+			return fmt.Errorf("line %d is not the one that the log has: the record was changed; `sallyport sessions verify` says more", index)
+		}
 		if l.err == nil {
 			s.seen.add(lineKey(l.digest[:16]))
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return s.importSessions()
 }
 
 // checkFormat refuses a store of a later version, and one whose file was lost: it
@@ -131,7 +185,12 @@ func (s *Store) tornPath(name string) string {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.segments.close()
+	var err error
+	if s.merkle != nil {
+		err = s.merkle.close()
+		s.merkle = nil
+	}
+	err = errors.Join(err, s.segments.close())
 	if s.packs != nil {
 		err = errors.Join(err, s.packs.close())
 	}
@@ -174,7 +233,7 @@ func (s *Store) write(in []kept) error {
 // body is not there says that retention let it go.
 func (s *Store) writeLocked(in []kept) error {
 	var lines []byte
-	n := 0
+	var leaves [][sha256.Size]byte
 	for _, k := range in {
 		sum := sumOf(k.line)
 		if !s.seen.add(lineKey(sum[:16])) {
@@ -186,13 +245,17 @@ func (s *Store) writeLocked(in []kept) error {
 			}
 		}
 		lines = append(append(lines, k.line...), '\n')
-		n++
+		leaves = append(leaves, sum)
 	}
-	if n == 0 {
+	if len(leaves) == 0 {
 		return nil
 	}
 	if err := s.packs.sync(); err != nil {
 		return err
 	}
-	return s.segments.write(lines, n)
+	if err := s.segments.write(lines, len(leaves)); err != nil {
+		return err
+	}
+	s.merkle.feed(leaves)
+	return nil
 }

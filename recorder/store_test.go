@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -172,46 +171,77 @@ func TestStoreKeepsOpaque(t *testing.T) {
 // A torn end is set aside, what was acknowledged stays, and the message comes again.
 func TestTornEndIsSetAside(t *testing.T) {
 	session := ids.New()
-	recs := messages(t, append(exchange(session), body(session, ids.New(), 0, []byte(strings.Repeat("body", 100))))...)
-	for cut := int64(1); cut < 600; cut += 13 {
+	text := []byte(strings.Repeat("body", 100))
+	recs := messages(t, append(exchange(session), body(session, ids.New(), 0, text))...)
+	const segment, pack = "segments/00000000000000000000.jsonl", "bodies/00000001.pack"
+	whole := t.TempDir()
+	write(t, recorder.StoreOptions{Dir: whole}, recs)
+	wholeSegment, wholePack := read(t, whole, segment), read(t, whole, pack)
+	for cut := 1; cut < 400; cut += 41 {
+		dir := t.TempDir()
+		o := recorder.StoreOptions{Dir: dir}
+		write(t, o, recs[:3])
+		for name, b := range map[string][]byte{segment: wholeSegment, pack: wholePack} {
+			if err := os.WriteFile(filepath.Join(dir, name), b[:max(0, len(b)-cut)], 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := entries(t, dir, 0); len(got) != 4 || !errors.Is(got[3].Err, recorder.ErrTorn) {
+			t.Fatalf("cut %d: %v", cut, got)
+		}
+		write(t, o, recs) // redelivery of all of them
+		if !bytes.Equal(read(t, dir, segment), wholeSegment) || !bytes.Equal(read(t, dir, pack), wholePack) {
+			t.Errorf("cut %d: the store is not what it was", cut)
+		}
+		torn, _ := filepath.Glob(filepath.Join(dir, "torn", "*"))
+		if want := min(2, 1+(len(wholePack)-1)/cut); len(torn) != want {
+			t.Errorf("cut %d: %d torn ends were kept, want %d", cut, len(torn), want)
+		}
+		sum := sha256.Sum256(text)
+		if _, err := (recorder.Records{Dir: dir}).Body(t.Context(), hex.EncodeToString(sum[:])); err != nil {
+			t.Errorf("cut %d: %v", cut, err)
+		}
+	}
+}
+
+func read(t testing.TB, dir, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// What was signed for and is gone, or is another, keeps the store from being opened.
+func TestStoreRefusesWhatTheLogDenies(t *testing.T) {
+	const segment = "segments/00000000000000000000.jsonl"
+	recs := messages(t, exchange(ids.New())...)
+	for name, change := range map[string]func(b []byte) []byte{
+		"shorter":  func(b []byte) []byte { return b[:len(b)-1] },
+		"empty":    func([]byte) []byte { return nil },
+		"other":    func(b []byte) []byte { return bytes.Replace(b, []byte(`"status":200`), []byte(`"status":201`), 1) },
+		"inserted": func(b []byte) []byte { return append([]byte("{}\n"), b...) },
+	} {
 		dir := t.TempDir()
 		o := recorder.StoreOptions{Dir: dir}
 		write(t, o, recs)
-		segment := filepath.Join(dir, "segments", fmt.Sprintf("%020d.jsonl", 0))
-		pack := filepath.Join(dir, "bodies", "00000001.pack")
-		for _, path := range []string{segment, pack} {
-			info, err := os.Stat(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Truncate(path, max(0, info.Size()-cut)); err != nil {
-				t.Fatal(err)
-			}
+		if err := os.WriteFile(filepath.Join(dir, segment), change(read(t, dir, segment)), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		if got := entries(t, dir, 0); !errors.Is(got[len(got)-1].Err, recorder.ErrTorn) && len(got) != 3 {
-			t.Fatalf("cut %d: %v", cut, got[len(got)-1].Err)
+		if s, err := recorder.OpenStore(o); err == nil {
+			s.Close()
+			t.Errorf("%s: opened", name)
 		}
-		write(t, o, recs) // redelivery of all of them
-		var got []string
-		for _, e := range entries(t, dir, 0) {
-			if e.Err != nil {
-				t.Errorf("cut %d: %v", cut, e.Err)
-			}
-			got = append(got, e.Event.ID)
-		}
-		var want []string
-		for _, r := range recs {
-			want = append(want, r.MsgID)
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("cut %d: %v, want %v", cut, got, want)
-		}
-		if torn, _ := os.ReadDir(filepath.Join(dir, "torn")); len(torn) == 0 {
-			t.Errorf("cut %d: what was torn was not kept", cut)
-		}
-		sum := sha256.Sum256([]byte(strings.Repeat("body", 100)))
-		if _, err := (recorder.Records{Dir: dir}).Body(t.Context(), hex.EncodeToString(sum[:])); err != nil {
-			t.Errorf("cut %d: %v", cut, err)
+	}
+	dir := t.TempDir()
+	write(t, recorder.StoreOptions{Dir: dir}, recs)
+	for name, o := range map[string]recorder.StoreOptions{
+		"another name": {Dir: dir, Name: "second"}, "another key": {Dir: dir, KeyFile: filepath.Join(t.TempDir(), "keys", "r.key")},
+	} {
+		if s, err := recorder.OpenStore(o); err == nil {
+			s.Close()
+			t.Errorf("%s: opened", name)
 		}
 	}
 }

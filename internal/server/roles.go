@@ -71,7 +71,9 @@ func (s *Server) startRecorder(ctx context.Context) error {
 		return err
 	}
 	s.onStop("recorder's connection", func(context.Context) error { conn.Close(); return nil })
-	store, err := recorder.OpenStore(recorder.StoreOptions{Dir: RecordsDir(s.opts.Config), Now: s.opts.Now})
+	store, err := recorder.OpenStore(recorder.StoreOptions{
+		Dir: RecordsDir(s.opts.Config), KeyFile: filepath.Join(s.opts.Config.StateDir, "keys", "recorder.key"), Now: s.opts.Now, Log: s.opts.Log,
+	})
 	if err != nil {
 		return err
 	}
