@@ -125,12 +125,19 @@ type Alarm struct {
 // Kind implements Data.
 func (*Alarm) Kind() Kind { return KindAlarm }
 
+// Why bodies were removed.
+const (
+	RemovedAge     = "age"
+	RemovedSize    = "size"
+	RemovedSession = "session"
+)
+
 // Removed is the data of removed: a recorder let bodies go, by retention. What was
 // recorded of them otherwise stays.
 type Removed struct {
 	Common
-	Why    string    `json:"why"`              // age, size or session
-	Before time.Time `json:"before,omitzero"`  // of the bodies that went
+	Why    string    `json:"why"`              // RemovedAge, RemovedSize or RemovedSession
+	Before time.Time `json:"before,omitzero"`  // every body that went is of an event before; with age and size
 	Of     string    `json:"of,omitempty"`     // the session, where it was one
 	Bodies int       `json:"bodies"`           // how many
 	Bytes  int64     `json:"bytes"`            // of them on disk
@@ -170,6 +177,14 @@ func Chained(e Event) (sequence uint64, prev string, ok bool) {
 		return 0, "", false
 	}
 	return sequence, prev, true
+}
+
+// HasPlace reports an event that says something about its place in a chain, well or
+// badly.
+func HasPlace(e Event) bool {
+	_, sequence := e.Extensions[extSequence]
+	_, prev := e.Extensions[extPrevDigest]
+	return sequence || prev
 }
 
 // LineDigest is the lower-case hex SHA-256 of an event's line: of its JSON, without

@@ -16,7 +16,7 @@ import (
 )
 
 func newSessions() *cobra.Command {
-	return group("sessions", "What agents did: the record", newSessionsList(), newSessionsCalls(), newSessionsShow(), newSessionsTail(), newSessionsExport(), newSessionsReconcile(), newSessionsReindex())
+	return group("sessions", "What agents did: the record", newSessionsList(), newSessionsCalls(), newSessionsShow(), newSessionsTail(), newSessionsVerify(), newSessionsExport(), newSessionsReconcile(), newSessionsReindex())
 }
 
 func openRecords(path string) (recorder.Records, error) {

@@ -117,12 +117,12 @@ func Run(ctx context.Context, o Options) (err error) {
 		if err := s.Close(); err != nil { // drains the recorder
 			return err
 		}
-		return d.record()
+		return d.record(ctx)
 	}
 	if err := d.awaitRecord(ctx); err != nil {
 		return err
 	}
-	if err := d.record(); err != nil {
+	if err := d.record(ctx); err != nil {
 		return err
 	}
 	d.say("\nIt stays up until Ctrl-C, which removes its folder. In another terminal:\n  cd %s\n  sallyport run -- aws s3 ls\n  sallyport run -- aws s3 cp sallyport.yaml s3://acme-dev-reports/      # waits for\n  sallyport approvals watch\n  sallyport sessions show\n", dir)
@@ -230,9 +230,9 @@ func (d *demonstration) session() (*recorder.Session, error) {
 	return nil, errors.New("there is no record of the agent's session")
 }
 
-// record prints the session as an auditor reads it, and checks that no secret is
-// in any file that was written.
-func (d *demonstration) record() error {
+// record prints the session as an auditor reads it, verifies the record, and checks
+// that no secret is in any file that was written.
+func (d *demonstration) record(ctx context.Context) error {
 	s, err := d.session()
 	if err != nil {
 		return err
@@ -243,6 +243,17 @@ func (d *demonstration) record() error {
 	}
 	if len(s.Problems) > 0 {
 		return fmt.Errorf("the record is damaged: %w", s.Problems[0])
+	}
+	report, err := d.records().Verify(ctx, recorder.VerifyOptions{})
+	if err != nil {
+		return err
+	}
+	d.say("\nThe record, as `sallyport sessions verify` finds it:\n")
+	if err := recorder.WriteReport(d.out, report); err != nil {
+		return err
+	}
+	if !report.OK {
+		return errors.New("the record does not verify")
 	}
 	found, err := search(d.stateDir, []byte(secretValue), []byte(ssn))
 	if err != nil {

@@ -1,0 +1,262 @@
+package recorder
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+// The codes of what is found in chains and records: those of alarm events.
+const (
+	CodeGap        = "gap"        // events of a source are missing
+	CodeOrder      = "order"      // one came after it had been given up
+	CodeFork       = "fork"       // two different events in one place
+	CodeChain      = "chain"      // prevdigest is not that of the event before
+	CodeCheckpoint = "checkpoint" // a gateway signed something else than what is here
+	CodeSignature  = "signature"  // a signature that does not fit
+	CodeUnchained  = "unchained"  // an event without a place, of a source that has a chain
+	CodeSource     = "source"     // a source that was not expected, or is not who it says
+	CodeDamaged    = "damaged"    // a file or line that cannot be read
+	CodeChanged    = "changed"    // the record is not what its log says
+	CodeBody       = "body"       // a body is missing, or is another
+	CodeOpaque     = "opaque"     // a message that is no event
+	CodeLog        = "log"        // the Merkle log has stopped
+)
+
+const (
+	chainWindow = 10_000           // events that may come before those before them
+	chainWait   = 60 * time.Second // and for how long
+	maxChains   = 1000             // sources that are followed at once
+)
+
+// recorderSource begins the source of a recorder's own events.
+const recorderSource = "sallyport-recorder/"
+
+// finding is something that is not as it should be.
+type finding struct {
+	code, source string
+	sequence     uint64
+	index        uint64
+	detail       string
+}
+
+// link is an event's place in its chain.
+type link struct {
+	index      uint64
+	prev       string
+	digest     string            // LineDigest
+	checkpoint *event.Checkpoint // of a checkpoint event
+}
+
+// chain follows one source. Events may come out of order, as redelivery brings them,
+// within a window; then what is missing is given up.
+type chain struct {
+	source     string
+	first      uint64 // sequence of the first; 0: none yet
+	next       uint64 // sequence that is expected
+	head       string // digest of the one before; "" unknown
+	waiting    map[uint64]link
+	since      time.Time         // when the first of them came
+	sinceSeen  uint64            // and how many events of the source had come then
+	known      map[uint64]string // digests of the last chainWindow
+	seen       uint64
+	duplicates uint64
+	gaps       uint64
+	signed     uint64 // the last sequence that a good checkpoint covers
+	signer     uint64 // and the sequence of that checkpoint
+	signatures uint64
+}
+
+func newChain(source string) *chain {
+	return &chain{source: source, next: 1, head: event.NoDigest, waiting: map[uint64]link{}, known: map[uint64]string{}}
+}
+
+// add takes an event; found is told what is wrong.
+func (c *chain) add(sequence uint64, l link, now time.Time, found func(finding)) {
+	c.seen++
+	switch d, known := c.known[sequence]; {
+	case known && d == l.digest:
+		c.duplicates++
+		return
+	case known:
+		found(finding{CodeFork, c.source, sequence, l.index, "two different events have this sequence"})
+		return
+	case c.first != 0 && sequence < c.next:
+		found(finding{CodeOrder, c.source, sequence, l.index, fmt.Sprintf("it comes after event %d", c.next-1)})
+		return
+	}
+	if w, twice := c.waiting[sequence]; twice {
+		if w.digest == l.digest {
+			c.duplicates++
+		} else {
+			found(finding{CodeFork, c.source, sequence, l.index, "two different events have this sequence"})
+		}
+		return
+	}
+	if len(c.waiting) == 0 {
+		c.since, c.sinceSeen = now, c.seen
+	}
+	c.waiting[sequence] = l
+	c.drain(found)
+	c.expire(now, found)
+}
+
+// drain takes what is in order.
+func (c *chain) drain(found func(finding)) {
+	for {
+		l, ok := c.waiting[c.next]
+		if !ok {
+			return
+		}
+		delete(c.waiting, c.next)
+		c.take(c.next, l, found)
+	}
+}
+
+func (c *chain) take(sequence uint64, l link, found func(finding)) {
+	if c.first == 0 {
+		c.first = sequence
+	}
+	if c.head != "" && l.prev != c.head {
+		found(finding{CodeChain, c.source, sequence, l.index, "its prevdigest is not that of the event before: one of the two was changed"})
+	}
+	if l.checkpoint != nil {
+		c.check(sequence, l, found)
+	}
+	c.known[sequence] = l.digest
+	if sequence > chainWindow {
+		delete(c.known, sequence-chainWindow)
+	}
+	c.next, c.head = sequence+1, l.digest
+}
+
+func (c *chain) check(sequence uint64, l link, found func(finding)) {
+	p := l.checkpoint
+	if err := p.Verify(c.source); err != nil {
+		found(finding{CodeSignature, c.source, sequence, l.index, err.Error()})
+		return
+	}
+	d, known := c.known[p.UpTo]
+	switch {
+	case p.UpTo >= sequence:
+		found(finding{CodeCheckpoint, c.source, sequence, l.index, "a checkpoint covers what comes after it"})
+	case known && d != p.Digest:
+		found(finding{CodeCheckpoint, c.source, sequence, l.index, fmt.Sprintf("event %d is not the one that the gateway signed", p.UpTo)})
+	case known && p.UpTo >= c.signed:
+		c.signed, c.signer, c.signatures = p.UpTo, sequence, c.signatures+1
+	}
+}
+
+// expire gives up what has been missing for too long.
+func (c *chain) expire(now time.Time, found func(finding)) {
+	if len(c.waiting) > 0 && (c.seen-c.sinceSeen >= chainWindow || now.Sub(c.since) >= chainWait) {
+		c.giveUp(found)
+		c.since, c.sinceSeen = now, c.seen
+	}
+}
+
+// giveUp goes on behind the first gap.
+func (c *chain) giveUp(found func(finding)) {
+	least := uint64(0)
+	for s := range c.waiting {
+		if least == 0 || s < least {
+			least = s
+		}
+	}
+	if least == 0 {
+		return
+	}
+	if c.first != 0 { // before the first, this recorder was not there
+		c.gaps += least - c.next
+		found(finding{CodeGap, c.source, c.next, c.waiting[least].index, fmt.Sprintf("events %d to %d are missing", c.next, least-1)})
+	}
+	c.next, c.head = least, ""
+	c.drain(found)
+}
+
+// chains follows every source.
+type chains struct {
+	by        map[string]*chain
+	unchained map[string]uint64 // events without a place, by source
+	recorder  string            // the recorder's own source
+	most      int               // sources that are followed; 0 is all
+	found     func(finding)
+}
+
+func newChains(recorder string, found func(finding)) *chains {
+	return &chains{by: map[string]*chain{}, unchained: map[string]uint64{}, recorder: recorder, found: found}
+}
+
+// add takes an event and the digest of its line.
+func (c *chains) add(index uint64, e event.Event, lineDigest string, now time.Time) {
+	if own := strings.HasPrefix(e.Source, recorderSource); own || e.Kind() == event.KindAlarm || e.Kind() == event.KindRemoved {
+		if e.Source != c.recorder {
+			c.found(finding{CodeSource, e.Source, 0, index, fmt.Sprintf("an event of a recorder, which is not %s", c.recorder)})
+		}
+		return
+	}
+	sequence, prev, ok := event.Chained(e)
+	if !ok {
+		if _, there := c.unchained[e.Source]; there || c.most == 0 || len(c.unchained) < c.most {
+			c.unchained[e.Source]++
+		}
+		if c.by[e.Source] != nil || event.HasPlace(e) {
+			c.found(finding{CodeUnchained, e.Source, 0, index, "an event of a source with a chain has no place in it"})
+		}
+		return
+	}
+	ch := c.by[e.Source]
+	if ch == nil {
+		c.makeRoom()
+		ch = newChain(e.Source)
+		c.by[e.Source] = ch
+		if c.unchained[e.Source] > 0 {
+			c.found(finding{CodeUnchained, e.Source, sequence, index, "a chain begins behind events of its source that have no place in it"})
+		}
+	}
+	l := link{index: index, prev: prev, digest: lineDigest}
+	l.checkpoint, _ = e.Data.(*event.Checkpoint)
+	ch.add(sequence, l, now, c.found)
+}
+
+// makeRoom forgets the source of which least came: nobody has a thousand gateways.
+func (c *chains) makeRoom() {
+	if c.most == 0 || len(c.by) < c.most {
+		return
+	}
+	var least *chain
+	for _, ch := range c.by {
+		if least == nil || ch.seen < least.seen {
+			least = ch
+		}
+	}
+	delete(c.by, least.source)
+	c.found(finding{CodeSource, least.source, least.next, 0, "there are more sources than can be followed: this one no more"})
+}
+
+// finish gives up all that is missing.
+func (c *chains) finish() {
+	for _, source := range c.sources() {
+		for ch := c.by[source]; ch != nil && len(ch.waiting) > 0; {
+			ch.giveUp(c.found)
+		}
+	}
+}
+
+// sources in order.
+func (c *chains) sources() []string {
+	var out []string
+	for s := range c.by {
+		out = append(out, s)
+	}
+	for s := range c.unchained {
+		if c.by[s] == nil {
+			out = append(out, s)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

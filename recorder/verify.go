@@ -1,0 +1,303 @@
+package recorder
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	checkpoint "github.com/transparency-dev/formats/log"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+// VerifyOptions say what a record is held against. The zero value checks it against
+// itself: whoever wrote the whole store, its recorder's key included, could have made
+// it up. Key and Checkpoint are what shows that.
+type VerifyOptions struct {
+	Key        string   // the recorder's public key (vkey), from elsewhere; "" is that in the store
+	Checkpoint []byte   // a signed checkpoint of the same recorder that was kept elsewhere; nil is none
+	Gateways   []string // the sources that may be here, and must be; nil is any
+	Most       int      // findings that are kept; 0 is 1000. All are counted
+}
+
+// Verify reads a whole store and says all that is wrong with it, and what it does not
+// prove. It writes nothing. An error is of ctx, of a key or checkpoint that was given
+// and cannot be read, or of a folder that is no store; whatever is in the store is in
+// the report.
+func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
+	v := &verification{dir: r.Dir, report: &Report{Sources: []SourceReport{}, Problems: []Found{}}, most: o.Most}
+	if v.most <= 0 {
+		v.most = 1000
+	}
+	verifier, err := v.verifier(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	v.format()
+	// A recorder may be writing: what was signed is read first, then what it is of.
+	sizes := v.checkpoints(verifier, o.Checkpoint)
+	v.tiles = newTiles(r.Dir, v.report.Log.Size, sizes, func(path string, err error) {
+		f := Found{Code: CodeChanged, File: path, Detail: err.Error()}
+		if d := (differs{}); errors.As(err, &d) && d.level == 0 {
+			f.Index = &d.line
+		}
+		v.add(f)
+	})
+	v.bodies(ctx)
+	v.chains = newChains(v.recorder, v.chainFinding)
+	err = r.lines(ctx, 0, func(l rawLine) error { return v.line(l) })
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		v.add(Found{Code: CodeDamaged, File: filepath.Join(r.Dir, segmentsDir), Detail: err.Error()})
+	}
+	v.chains.finish()
+	v.finishLog()
+	v.finishBodies(ctx)
+	v.finishSources(o.Gateways)
+	v.report.OK = v.report.ProblemsTotal == 0
+	return v.report, nil
+}
+
+// verification is one Verify under way.
+type verification struct {
+	dir      string
+	most     int
+	report   *Report
+	recorder string // source of the recorder's own events
+	tiles    *tiles
+	chains   *chains
+	broken   bool // lines are missing: what follows has no place in the tree
+
+	kept      *checkpoint.Checkpoint // that was given
+	written   *checkpoint.Checkpoint // of the store
+	there     map[[32]byte]struct{}  // bodies
+	missing   []missingBody
+	removals  []removal
+	lastIndex uint64
+}
+
+type missingBody struct {
+	index   uint64
+	session string
+	time    time.Time
+	sum     string
+}
+
+type removal struct {
+	index uint64
+	*event.Removed
+}
+
+func (v *verification) add(f Found) {
+	v.report.ProblemsTotal++
+	if len(v.report.Problems) < v.most {
+		v.report.Problems = append(v.report.Problems, f)
+	}
+}
+
+// verifier takes the key that was given, or else the store's own.
+func (v *verification) verifier(given string) (note.Verifier, error) {
+	path := filepath.Join(v.dir, VerifierFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(v.dir, segmentsDir)); err != nil {
+			return nil, fmt.Errorf("%s is no store of records", v.dir)
+		}
+	}
+	own := strings.TrimSpace(string(text))
+	if given == "" {
+		given = own
+	} else {
+		v.report.Log.KeyGiven = true
+		if own != given {
+			v.add(Found{Code: CodeSignature, File: path, Detail: "the key in the store is not the one that was given"})
+		}
+	}
+	verifier, err := note.NewVerifier(given)
+	if err != nil && v.report.Log.KeyGiven {
+		return nil, fmt.Errorf("the key %.80q: %w", given, err)
+	}
+	if err != nil {
+		v.add(Found{Code: CodeSignature, File: path, Detail: "it holds no key"})
+		return nil, nil //nolint:nilerr // told in the report, and the rest is looked at
+	}
+	v.report.Log.Origin = verifier.Name()
+	name, ok := strings.CutPrefix(verifier.Name(), originPrefix)
+	if !ok || ValidName(name) != nil {
+		v.add(Found{Code: CodeSignature, File: path, Detail: "the key is not a recorder's"})
+	}
+	v.recorder = recorderSource + name
+	return verifier, nil
+}
+
+func (v *verification) format() {
+	path := filepath.Join(v.dir, "format")
+	text, err := os.ReadFile(path)
+	if err != nil || string(text) != format {
+		v.add(Found{Code: CodeDamaged, File: path, Detail: fmt.Sprintf("want the line %q", strings.TrimSpace(format))})
+	}
+}
+
+// checkpoints reads what was signed, and gives the sizes whose roots are asked for.
+func (v *verification) checkpoints(verifier note.Verifier, kept []byte) (sizes []uint64) {
+	path := filepath.Join(v.dir, logDir, "checkpoint")
+	text, err := os.ReadFile(path)
+	if err == nil && verifier != nil {
+		v.written, _, _, err = checkpoint.ParseCheckpoint(text, verifier.Name(), verifier)
+	}
+	switch {
+	case err != nil:
+		v.add(Found{Code: CodeSignature, File: path, Detail: "no checkpoint of this recorder: " + err.Error()})
+	case v.written != nil:
+		v.report.Log.Size, v.report.Log.Checkpoint = v.written.Size, string(text)
+		sizes = append(sizes, v.written.Size)
+	}
+	if kept != nil {
+		v.report.Log.Kept = &KeptReport{}
+		c, _, err := parseKept(kept, verifier)
+		if err != nil {
+			v.add(Found{Code: CodeSignature, Detail: "the checkpoint that was kept: " + err.Error()})
+			return sizes
+		}
+		v.kept, v.report.Log.Kept.Size = c, c.Size
+		sizes = append(sizes, c.Size)
+	}
+	return sizes
+}
+
+func parseKept(text []byte, verifier note.Verifier) (*checkpoint.Checkpoint, *note.Note, error) {
+	if verifier == nil {
+		return nil, nil, errors.New("there is no key to check it with")
+	}
+	c, _, n, err := checkpoint.ParseCheckpoint(text, verifier.Name(), verifier)
+	return c, n, err
+}
+
+// line takes one line of the segments.
+func (v *verification) line(l rawLine) error {
+	v.lastIndex = l.index
+	torn := errors.Is(l.err, ErrTorn)
+	if l.err != nil {
+		f := Found{Code: CodeDamaged, File: l.file, Line: l.n, Index: &l.index, Detail: errors.Unwrap(l.err).Error()}
+		if torn {
+			v.report.Torn = true
+		} else {
+			v.add(f)
+		}
+		if l.size == 0 { // no line at all
+			v.broken = v.broken || !torn
+			return nil
+		}
+	}
+	v.report.Lines = l.index + 1
+	if !v.broken {
+		if err := v.tiles.add(l.digest[:]); err != nil {
+			return err
+		}
+	}
+	if l.err != nil {
+		return nil //nolint:nilerr // told
+	}
+	e, err := parseLine(l.b)
+	var opaque *OpaqueError
+	switch {
+	case errors.As(err, &opaque):
+		v.report.Opaque++
+		return nil //nolint:nilerr // counted
+	case err != nil:
+		v.add(Found{Code: CodeDamaged, File: l.file, Line: l.n, Index: &l.index, Detail: err.Error()})
+		return nil //nolint:nilerr // told
+	}
+	v.report.Events++
+	switch d := e.Data.(type) {
+	case *event.Body:
+		v.report.Bodies.Named++
+		if sum, err := hex.DecodeString(d.SHA256); err == nil && len(sum) == 32 {
+			if _, ok := v.there[[32]byte(sum)]; !ok {
+				v.missing = append(v.missing, missingBody{l.index, d.SessionID, e.Time, d.SHA256})
+			}
+		}
+	case *event.Removed:
+		if e.Source == v.recorder {
+			v.removals = append(v.removals, removal{l.index, d})
+		}
+	case *event.Alarm:
+		v.report.Alarms++
+	}
+	v.chains.add(l.index, e, hex.EncodeToString(l.digest[:]), time.Time{})
+	return nil
+}
+
+func (v *verification) chainFinding(f finding) {
+	v.add(Found{Code: f.code, Index: &f.index, Source: f.source, Sequence: f.sequence, Detail: f.detail})
+}
+
+// finishLog holds the lines against what was signed.
+func (v *verification) finishLog() {
+	v.tiles.finish()
+	lines := v.tiles.tree.End()
+	hold := func(what string, c *checkpoint.Checkpoint, file string) bool {
+		f := Found{Code: CodeChanged, File: file}
+		switch root := v.tiles.roots[c.Size]; {
+		case c.Size > lines && v.broken:
+			f.Detail = fmt.Sprintf("%s covers %d lines, of which only the first %d can be checked, since lines are missing behind them", what, c.Size, lines)
+		case c.Size > lines:
+			f.Detail = fmt.Sprintf("%s covers %d lines, and %d are here: the rest was removed", what, c.Size, lines)
+			f.Index = &lines
+		case !bytes.Equal(root, c.Hash):
+			f.Detail = fmt.Sprintf("%s was signed over other lines than the first %d that are here", what, c.Size)
+		default:
+			return true
+		}
+		v.add(f)
+		return false
+	}
+	if v.written != nil {
+		if hold("the checkpoint", v.written, filepath.Join(v.dir, logDir, "checkpoint")) {
+			v.report.Log.Root = v.written.Hash
+		}
+		if v.report.Lines > v.written.Size {
+			v.report.Log.Unsigned = v.report.Lines - v.written.Size
+		}
+	}
+	if v.kept != nil {
+		v.report.Log.Kept.Consistent = hold("the checkpoint that was kept", v.kept, "")
+	}
+}
+
+func (v *verification) finishSources(gateways []string) {
+	expected := map[string]bool{}
+	for _, g := range gateways {
+		expected[g] = false
+	}
+	for _, s := range v.chains.sources() {
+		out := SourceReport{Source: s, Unchained: v.chains.unchained[s]}
+		if c := v.chains.by[s]; c != nil {
+			out.First, out.Last, out.Events, out.Duplicates, out.Missing = c.first, c.next-1, c.seen, c.duplicates, c.gaps
+			out.SignedUpTo, out.Checkpoints = c.signed, c.signatures
+			out.Unsigned = c.next - 1 - c.signed
+			if c.signer > c.signed { // the checkpoint itself needs none
+				out.Unsigned--
+			}
+		}
+		v.report.Sources = append(v.report.Sources, out)
+		if _, ok := expected[s]; !ok && len(gateways) > 0 {
+			v.add(Found{Code: CodeSource, Source: s, Detail: "events of a gateway that was not named"})
+		}
+		expected[s] = true
+	}
+	for _, g := range gateways {
+		if !expected[g] {
+			v.add(Found{Code: CodeSource, Source: g, Detail: "no events of this gateway"})
+		}
+	}
+}
