@@ -32,6 +32,7 @@ type Config struct {
 	Policy    Policy             `yaml:"policy"`
 	Approvals Approvals          `yaml:"approvals"`
 	Mask      Mask               `yaml:"mask"`
+	Record    Record             `yaml:"record"`
 	NATS      NATS               `yaml:"nats"`
 	Admin     Admin              `yaml:"admin"`
 

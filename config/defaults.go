@@ -16,7 +16,8 @@ func defaults() *Config {
 		Approvals: Approvals{
 			Hold: 90 * time.Second, Expires: 15 * time.Minute, MaxPendingPerIdentity: 5,
 		},
-		Mask: DefaultMask(),
+		Mask:   DefaultMask(),
+		Record: Record{Name: "recorder"},
 		NATS: NATS{
 			Listen:        strictyaml.HostPort{Host: "127.0.0.1", Port: 4222},
 			Replicas:      1,

@@ -36,6 +36,7 @@ func (c *Config) validate() {
 	}
 	c.validateApprovals()
 	c.validateMask()
+	c.validateRecord()
 }
 
 func (c *Config) validateApprovals() {

@@ -23,13 +23,11 @@ const (
 	CodeChanged    = "changed"    // the record is not what its log says
 	CodeBody       = "body"       // a body is missing, or is another
 	CodeOpaque     = "opaque"     // a message that is no event
-	CodeLog        = "log"        // the Merkle log has stopped
 )
 
 const (
 	chainWindow = 10_000           // events that may come before those before them
 	chainWait   = 60 * time.Second // and for how long
-	maxChains   = 1000             // sources that are followed at once
 )
 
 // recorderSource begins the source of a recorder's own events.
@@ -235,6 +233,13 @@ func (c *chains) makeRoom() {
 	}
 	delete(c.by, least.source)
 	c.found(finding{CodeSource, least.source, least.next, 0, "there are more sources than can be followed: this one no more"})
+}
+
+// expire gives up what has been missing for too long.
+func (c *chains) expire(now time.Time) {
+	for _, ch := range c.by {
+		ch.expire(now, c.found)
+	}
 }
 
 // finish gives up all that is missing.

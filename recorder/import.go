@@ -66,7 +66,7 @@ func (s *Store) importFile(name string, there map[lineKey]struct{}) error {
 			return nil
 		}
 		there[lineKey(l.digest[:16])] = struct{}{}
-		if batch = append(batch, kept{line: append([]byte(nil), l.b...)}); len(batch) < 1000 {
+		if batch = append(batch, kept{line: append([]byte(nil), l.b...), old: true}); len(batch) < 1000 {
 			return nil
 		}
 		err := s.write(batch)

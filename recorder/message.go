@@ -49,6 +49,7 @@ type kept struct {
 	line  []byte
 	event event.Event // zero where the line is opaque
 	body  []byte      // payload of a body event
+	old   bool        // taken over from an earlier version: nothing is looked at
 }
 
 // lineOf is the event as it was published, byte for byte, if it is one of that

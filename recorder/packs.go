@@ -217,7 +217,7 @@ type packWriter struct {
 	f     *os.File
 	size  int64
 	last  uint64
-	seen  *recent // of the payloads that are there
+	seen  *recent[int64] // payloads that are there, and their time
 	enc   *zstd.Encoder
 	dirty bool
 }
@@ -231,7 +231,7 @@ func openPacks(dir string, limit int64, torn func(string) string) (*packWriter, 
 	if err != nil {
 		return nil, err
 	}
-	w := &packWriter{dir: dir, limit: limit, seen: newRecent(recentLines), enc: enc}
+	w := &packWriter{dir: dir, limit: limit, seen: newRecent[int64](recentLines), enc: enc}
 	list, _, err := listPacks(dir)
 	if err != nil {
 		return nil, err
@@ -240,7 +240,7 @@ func openPacks(dir string, limit int64, torn func(string) string) (*packWriter, 
 		return w, w.create(1)
 	}
 	for _, p := range list[max(0, len(list)-4) : len(list)-1] { // to know what is there, so far as it costs little
-		if err := p.each(false, func(h packed, _ []byte) error { w.seen.add(lineKey(h.sum[:16])); return nil }, func(int64, error) error { return nil }); err != nil {
+		if err := p.each(false, func(h packed, _ []byte) error { w.seen.put(lineKey(h.sum[:16]), h.time); return nil }, func(int64, error) error { return nil }); err != nil {
 			return nil, err
 		}
 	}
@@ -251,7 +251,7 @@ func openPacks(dir string, limit int64, torn func(string) string) (*packWriter, 
 	}
 	cut, damaged := int64(-1), false
 	err = eachPacked(w.f, true, func(h packed, _ []byte) error {
-		w.seen.add(lineKey(h.sum[:16]))
+		w.seen.put(lineKey(h.sum[:16]), h.time)
 		w.size = h.end()
 		return nil
 	}, func(at int64, err error) error {
@@ -290,29 +290,36 @@ func (w *packWriter) create(number uint64) error {
 	return nil
 }
 
+// samePayload is how much later than it was stored a payload may be named without being
+// stored again: by so much retention by age keeps payloads longer than it says.
+const samePayload = 24 * time.Hour
+
 // put writes a payload that is not there yet; sync makes it durable.
-func (w *packWriter) put(sum [32]byte, session string, at time.Time, payload []byte) error {
-	if !w.seen.add(lineKey(sum[:16])) {
-		return nil
+func (w *packWriter) put(sum [32]byte, session string, at time.Time, payload []byte) (written bool, err error) {
+	if t, there := w.seen.get(lineKey(sum[:16])); there {
+		if away := at.Sub(time.UnixMilli(t)); away < samePayload && away > -samePayload {
+			return false, nil
+		}
 	}
 	if w.size > w.limit {
 		if err := errors.Join(w.sync(), w.f.Close()); err != nil {
-			return err
+			return false, err
 		}
 		if err := w.create(w.last + 1); err != nil {
-			return err
+			return false, err
 		}
 	}
 	stored := w.enc.EncodeAll(payload, nil)
 	if len(payload) > math.MaxUint32 || len(stored) > maxStored {
-		return fmt.Errorf("a payload of %d bytes is larger than an event's", len(payload))
+		return false, fmt.Errorf("a payload of %d bytes is larger than an event's", len(payload))
 	}
 	b := packed{sum: sum, size: uint32(len(payload)), time: at.UnixMilli(), session: session}.encode(stored)
 	if _, err := w.f.Write(b); err != nil {
-		return err
+		return false, err
 	}
+	w.seen.put(lineKey(sum[:16]), at.UnixMilli())
 	w.size, w.dirty = w.size+int64(len(b)), true
-	return nil
+	return true, nil
 }
 
 func (w *packWriter) sync() error {

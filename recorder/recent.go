@@ -5,33 +5,36 @@ package recorder
 // again after a crash.
 const recentLines = 1 << 16
 
-// recent remembers the last lines by their digests. It is of the whole line and not
-// of the id alone: two different messages under one id are both kept, since one of
-// them is forged. Use newRecent.
-type recent struct {
+// recent remembers the last keys, with a value each. Use newRecent.
+type recent[V any] struct {
 	ring []lineKey
 	next int
-	seen map[lineKey]struct{}
+	seen map[lineKey]V
 }
 
 type lineKey = [16]byte // the first half of a SHA-256
 
-func newRecent(n int) *recent {
-	return &recent{ring: make([]lineKey, 0, n), seen: map[lineKey]struct{}{}}
+func newRecent[V any](n int) *recent[V] {
+	return &recent[V]{ring: make([]lineKey, 0, n), seen: map[lineKey]V{}}
 }
 
-// add reports whether d was not there.
-func (r *recent) add(d lineKey) bool {
-	if _, there := r.seen[d]; there {
-		return false
+// get gives the value of a key that is there.
+func (r *recent[V]) get(k lineKey) (V, bool) {
+	v, there := r.seen[k]
+	return v, there
+}
+
+// put sets the value of a key, in place of the oldest.
+func (r *recent[V]) put(k lineKey, v V) {
+	_, there := r.seen[k]
+	r.seen[k] = v
+	switch {
+	case there:
+	case len(r.ring) < cap(r.ring):
+		r.ring = append(r.ring, k)
+	default:
+		delete(r.seen, r.ring[r.next])
+		r.ring[r.next] = k
+		r.next = (r.next + 1) % len(r.ring)
 	}
-	r.seen[d] = struct{}{}
-	if len(r.ring) < cap(r.ring) {
-		r.ring = append(r.ring, d)
-		return true
-	}
-	delete(r.seen, r.ring[r.next])
-	r.ring[r.next] = d
-	r.next = (r.next + 1) % len(r.ring)
-	return true
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,23 +22,23 @@ const (
 
 // Recorder consumes the stream into a Store. Fields are set before Run.
 type Recorder struct {
-	Conn    *nats.Conn   // as bus.Recorder; stays its caller's
-	Store   *Store       // stays its caller's; used by Run alone meanwhile
-	Prefix  string       // subject prefix; "" is sallyport
-	Durable string       // durable consumer, one for each recorder; "" is recorder
-	Batch   int          // most messages for one sync; 0 is 256
-	Log     *slog.Logger // nil discards
+	Conn   *nats.Conn   // as bus.Recorder; stays its caller's
+	Store  *Store       // stays its caller's; its name is that of the durable consumer
+	Prefix string       // subject prefix; "" is sallyport
+	Batch  int          // most messages for one sync; 0 is 256
+	Log    *slog.Logger // nil discards
+
+	progress progress
+	wrote    chan struct{}
 }
 
 // Run records until ctx ends, then writes what the stream still holds for it (at
 // most 10 s), and returns nil. It keeps trying while NATS is away. An error of
-// the store ends it: what was not synced is not acknowledged and comes again.
-func (r Recorder) Run(ctx context.Context) error {
+// the store ends it: what was not synced is not acknowledged and comes again. It is
+// called once.
+func (r *Recorder) Run(ctx context.Context) error {
 	if r.Prefix == "" {
 		r.Prefix = "sallyport"
-	}
-	if r.Durable == "" {
-		r.Durable = "recorder"
 	}
 	if r.Batch <= 0 {
 		r.Batch = 256
@@ -49,6 +50,16 @@ func (r Recorder) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("recorder: JetStream: %w", err)
 	}
+	r.progress.above, r.wrote = map[uint64]struct{}{}, make(chan struct{}, 1)
+	r.Store.OnAlarm(r.publishAlarm)
+	defer r.Store.OnAlarm(nil)
+	beats, stop := context.WithCancel(context.WithoutCancel(ctx)) // to the end of Run
+	var running sync.WaitGroup
+	running.Go(func() { r.beat(beats) })
+	defer func() {
+		stop()
+		running.Wait()
+	}()
 	for {
 		cons, err := r.consumer(ctx, js)
 		if err == nil {
@@ -75,13 +86,13 @@ func (r Recorder) Run(ctx context.Context) error {
 // storeError marks the errors that end Run.
 type storeError struct{ error }
 
-func (r Recorder) consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
+func (r *Recorder) consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
 	// Also when ctx has ended already: one that is told to end before it has begun
 	// still writes what the stream holds for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTime)
 	defer cancel()
 	cons, err := js.CreateOrUpdateConsumer(ctx, Stream, jetstream.ConsumerConfig{
-		Durable: r.Durable, Description: "Sallyport recorder",
+		Durable: r.Store.name, Description: "Sallyport recorder",
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       30 * time.Second,
@@ -90,14 +101,14 @@ func (r Recorder) consumer(ctx context.Context, js jetstream.JetStream) (jetstre
 		FilterSubject: r.Prefix + ".events.>",
 	})
 	if err != nil {
-		return nil, fmt.Errorf("consumer %s of stream %s: %w", r.Durable, Stream, err)
+		return nil, fmt.Errorf("consumer %s of stream %s: %w", r.Store.name, Stream, err)
 	}
 	return cons, nil
 }
 
 // consume writes batches: one message as soon as it comes, and with it all that
 // came meanwhile, under one sync.
-func (r Recorder) consume(ctx context.Context, js jetstream.JetStream, cons jetstream.Consumer) error {
+func (r *Recorder) consume(ctx context.Context, js jetstream.JetStream, cons jetstream.Consumer) error {
 	iter, err := cons.Messages(jetstream.PullMaxMessages(4 * r.Batch))
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
@@ -115,6 +126,13 @@ func (r Recorder) consume(ctx context.Context, js jetstream.JetStream, cons jets
 				return
 			}
 		}
+	}()
+	var following sync.WaitGroup
+	floor, enough := context.WithCancel(ctx)
+	following.Go(func() { r.follow(floor, cons) })
+	defer func() {
+		enough()
+		following.Wait()
 	}()
 	settled := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -158,7 +176,7 @@ func (r Recorder) consume(ctx context.Context, js jetstream.JetStream, cons jets
 // is written and acknowledged, or after apiTime. Messages go on coming meanwhile: an
 // iterator that is stopped sooner leaves those under way to it neither written nor
 // to be fetched by anybody, until they come again after AckWait.
-func (r Recorder) settle(js jetstream.JetStream, cons jetstream.Consumer) {
+func (r *Recorder) settle(js jetstream.JetStream, cons jetstream.Consumer) {
 	ctx, cancel := context.WithTimeout(context.Background(), apiTime)
 	defer cancel()
 	stream, err := js.Stream(ctx, Stream)
@@ -181,7 +199,7 @@ func (r Recorder) settle(js jetstream.JetStream, cons jetstream.Consumer) {
 	}
 }
 
-func (r Recorder) write(batch []jetstream.Msg) error {
+func (r *Recorder) write(batch []jetstream.Msg) error {
 	records := make([]Record, 0, len(batch))
 	for _, m := range batch {
 		session, _, _, err := event.ParseSubject(r.Prefix, m.Subject())
@@ -194,10 +212,19 @@ func (r Recorder) write(batch []jetstream.Msg) error {
 	if err := r.Store.Append(records); err != nil {
 		return storeError{err}
 	}
+	synced := make([]uint64, 0, len(batch))
 	for _, m := range batch {
+		if meta, err := m.Metadata(); err == nil {
+			synced = append(synced, meta.Sequence.Stream)
+		}
 		if err := m.Ack(); err != nil { // it comes again, and is left out then
 			r.Log.Warn("recorder: acknowledge", "error", err)
 		}
+	}
+	r.progress.done(synced)
+	select {
+	case r.wrote <- struct{}{}:
+	default:
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func record(t *testing.T, s *bus.Server, dir string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- recorder.Recorder{Conn: nc, Store: st}.Run(ctx) }()
+	go func() { ended <- (&recorder.Recorder{Conn: nc, Store: st}).Run(ctx) }()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

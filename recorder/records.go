@@ -48,6 +48,10 @@ func (r Records) List() ([]Summary, []Problem, error) {
 			problems = append(problems, problemOf(e))
 			return nil //nolint:nilerr // damage is told, and reading goes on
 		}
+		switch e.Event.Kind() {
+		case event.KindCheckpoint, event.KindAlarm, event.KindRemoved:
+			return nil // of no session
+		}
 		id := sessionOf(e.Event)
 		sum := by[id]
 		if sum == nil {
@@ -175,7 +179,7 @@ func (r Records) Read(session string) (*Session, error) {
 		}
 		if err != nil {
 			out.Problems = append(out.Problems, problemOf(Entry{Err: err}))
-		} else if sessionOf(e) == id {
+		} else if sessionOf(e) == id && e.Kind() != event.KindCheckpoint {
 			out.Events = append(out.Events, e)
 		}
 		return nil

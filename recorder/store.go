@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/event"
@@ -32,8 +33,9 @@ type StoreOptions struct {
 	// KeyFile has the recorder's Ed25519 key (PEM, PKCS #8, mode 0600), and is made where
 	// it is missing. "" is recorder.key in Dir, where whoever copies the store has it too.
 	KeyFile string
-	Now     func() time.Time // nil is time.Now
-	Log     *slog.Logger     // nil discards
+	Now     func() time.Time      // nil is time.Now
+	Log     *slog.Logger          // nil discards
+	Metrics prometheus.Registerer // nil keeps the metrics unregistered
 	// SegmentSize and PackSize are when the next file begins, in bytes; 0 is 64 MiB.
 	SegmentSize, PackSize int64
 }
@@ -51,8 +53,11 @@ type Store struct {
 	segments segmentWriter
 	packs    *packWriter
 	merkle   *merkleLog
-	seen     *recent // of the last lines
-	broken   error   // after a failed write the files' ends are unknown: nothing more is written
+	seen     *recent[struct{}] // the last lines
+	watch    *watch
+	onAlarm  func(event.Event, []byte) // may be nil
+	metrics  *Metrics
+	broken   error // after a failed write the files' ends are unknown: nothing more is written
 }
 
 // OpenStore opens or makes the directory for writing, mends what a crash has torn and
@@ -91,11 +96,13 @@ func OpenStore(o StoreOptions) (_ *Store, err error) {
 		f.Close()
 		return nil, fmt.Errorf("records in %s are being written by another process: only one recorder may have them", o.Dir)
 	}
-	s := &Store{dir: o.Dir, name: o.Name, now: o.Now, log: o.Log, lock: f, seen: newRecent(recentLines)}
+	s := &Store{dir: o.Dir, name: o.Name, now: o.Now, log: o.Log, lock: f, seen: newRecent[struct{}](recentLines),
+		watch: newWatch(o.Name, o.Now), metrics: NewMetrics(o.Metrics)}
 	s.segments = segmentWriter{dir: o.Dir, limit: o.SegmentSize, torn: s.tornPath}
 	if err := s.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("records in %s: %w", o.Dir, err), s.Close())
 	}
+	s.gauges(o.Metrics)
 	return s, nil
 }
 
@@ -148,12 +155,14 @@ func (s *Store) remember(m *merkleLog) error {
 	if signed {
 		from = min(from, index)
 	}
+	defer s.watch.learned()
 	return Records{Dir: s.dir}.lines(unended, from, func(l rawLine) error {
 		if signed && l.index == index && !bytes.Equal(l.digest[:], leaf) {
 			return fmt.Errorf("line %d is not the one that the log has: the record was changed; `sallyport sessions verify` says more", index)
 		}
 		if l.err == nil {
-			s.seen.add(lineKey(l.digest[:16]))
+			s.seen.put(lineKey(l.digest[:16]), struct{}{})
+			s.watch.learn(l)
 		}
 		return nil
 	})
@@ -230,32 +239,79 @@ func (s *Store) write(in []kept) error {
 }
 
 // writeLocked makes payloads durable before the lines that name them: a line whose
-// body is not there says that retention let it go.
+// body is not there says that retention let it go. What it finds wrong follows behind.
 func (s *Store) writeLocked(in []kept) error {
-	var lines []byte
-	var leaves [][sha256.Size]byte
+	var b batch
 	for _, k := range in {
 		sum := sumOf(k.line)
-		if !s.seen.add(lineKey(sum[:16])) {
+		if _, twice := s.seen.get(lineKey(sum[:16])); twice {
 			continue
 		}
 		if d, ok := k.event.Data.(*event.Body); ok && k.body != nil {
-			if err := s.packs.put(sumOf(k.body), d.SessionID, k.event.Time, k.body); err != nil {
+			written, err := s.packs.put(sumOf(k.body), d.SessionID, k.event.Time, k.body)
+			if err != nil {
 				return err
 			}
+			if written {
+				s.metrics.bodies.Inc()
+			}
 		}
-		lines = append(append(lines, k.line...), '\n')
-		leaves = append(leaves, sum)
+		s.watch.add(s.segments.count+uint64(len(b.leaves)), k, sum)
+		s.add(&b, k, sum)
 	}
-	if len(leaves) == 0 {
+	s.watch.chains.expire(s.now())
+	for _, f := range s.watch.pending {
+		s.metrics.alarms.WithLabelValues(f.code).Inc()
+	}
+	alarms, err := s.watch.alarms()
+	if err != nil {
+		return err
+	}
+	for _, k := range alarms {
+		s.add(&b, k, sumOf(k.line))
+	}
+	if len(b.leaves) == 0 {
 		return nil
 	}
 	if err := s.packs.sync(); err != nil {
 		return err
 	}
-	if err := s.segments.write(lines, len(leaves)); err != nil {
+	if err := s.segments.write(b.lines, len(b.leaves)); err != nil {
 		return err
 	}
-	s.merkle.feed(leaves)
+	s.merkle.feed(b.leaves)
+	s.metrics.lines.Add(float64(len(b.leaves)))
+	s.metrics.bytes.Add(float64(len(b.lines)))
+	for _, k := range alarms {
+		d, _ := k.event.Data.(*event.Alarm)
+		s.log.Error("recorder: alarm", "code", d.Code, "of", d.Source, "at", d.Sequence, "detail", d.Detail)
+		if s.onAlarm != nil {
+			s.onAlarm(k.event, k.line)
+		}
+	}
 	return nil
 }
+
+// batch is lines that are written and synced together.
+type batch struct {
+	lines  []byte
+	leaves [][sha256.Size]byte
+}
+
+func (s *Store) add(b *batch, k kept, sum [sha256.Size]byte) {
+	s.seen.put(lineKey(sum[:16]), struct{}{})
+	b.lines = append(append(b.lines, k.line...), '\n')
+	b.leaves = append(b.leaves, sum)
+}
+
+// OnAlarm has fn called for each alarm that is on record from now on. It must not
+// block, and not call the store.
+func (s *Store) OnAlarm(fn func(e event.Event, line []byte)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onAlarm = fn
+}
+
+// Tick gives up on events that have been missing for too long. A recorder calls it
+// once a second.
+func (s *Store) Tick() error { return s.write(nil) }

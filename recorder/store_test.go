@@ -157,10 +157,15 @@ func TestStoreKeepsOpaque(t *testing.T) {
 	b.Header = map[string][]string{"ce-specversion": {"1.0"}, "ce-id": {"x"}}
 	write(t, recorder.StoreOptions{Dir: dir}, []recorder.Record{good, other, forged, {Session: session, Payload: []byte("\xff\n\"")}, b})
 	got := entries(t, dir, 0)
-	if len(got) != 5 || got[0].Err != nil {
-		t.Fatalf("%+v", got)
+	if len(got) != 9 || got[0].Err != nil {
+		t.Fatalf("%d entries", len(got))
 	}
-	for _, e := range got[1:] {
+	for _, e := range got[5:] {
+		if d, ok := e.Event.Data.(*event.Alarm); !ok || d.Code != recorder.CodeOpaque {
+			t.Errorf("entry %d is no alarm: %v", e.Index, e.Err)
+		}
+	}
+	for _, e := range got[1:5] {
 		var opaque *recorder.OpaqueError
 		if !errors.As(e.Err, &opaque) {
 			t.Errorf("entry %d: %v", e.Index, e.Err)

@@ -140,7 +140,7 @@ func TestRunDrainsAtOnce(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := (recorder.Recorder{Conn: nc, Store: store}).Run(ctx); err != nil {
+	if err := (&recorder.Recorder{Conn: nc, Store: store}).Run(ctx); err != nil {
 		t.Error(err)
 	}
 	if err := store.Close(); err != nil {

@@ -69,11 +69,14 @@ func grants(prefix string) map[Role]grant {
 				api + "CONSUMER.DELETE." + pendingStream + ".*",
 				"$JS.FC." + pendingStream + ".>", // to answer the watch's flow control
 			},
-			sub:       []string{"_INBOX.gateway.>", prefix + ".approvals.answer.*", prefix + ".control.revoke"},
+			sub: []string{
+				"_INBOX.gateway.>", prefix + ".approvals.answer.*", prefix + ".control.revoke",
+				prefix + ".recorders.*", prefix + ".alarms.*",
+			},
 			responses: true,
 		},
 		Recorder: {
-			pub: append(consume(EventsStream), "$JS.ACK."+EventsStream+".>"),
+			pub: append(consume(EventsStream), "$JS.ACK."+EventsStream+".>", prefix+".recorders.*", prefix+".alarms.*"),
 			sub: []string{"_INBOX.recorder.>"},
 		},
 		Approver: {
@@ -82,7 +85,7 @@ func grants(prefix string) map[Role]grant {
 		},
 		Operator: {
 			pub: append(consume(EventsStream), prefix+".control.revoke"),
-			sub: []string{"_INBOX.operator.>"},
+			sub: []string{"_INBOX.operator.>", prefix + ".recorders.*", prefix + ".alarms.*"},
 			denyPub: []string{
 				api + "CONSUMER.CREATE." + EventsStream + "." + RecorderDurable,
 				api + "CONSUMER.CREATE." + EventsStream + "." + RecorderDurable + ".>",

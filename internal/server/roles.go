@@ -73,6 +73,7 @@ func (s *Server) startRecorder(ctx context.Context) error {
 	s.onStop("recorder's connection", func(context.Context) error { conn.Close(); return nil })
 	store, err := recorder.OpenStore(recorder.StoreOptions{
 		Dir: RecordsDir(s.opts.Config), KeyFile: filepath.Join(s.opts.Config.StateDir, "keys", "recorder.key"), Now: s.opts.Now, Log: s.opts.Log,
+		Name: s.opts.Config.Record.Name, Metrics: s.registry,
 	})
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func (s *Server) startRecorder(ctx context.Context) error {
 	s.onStop("records", func(context.Context) error { return store.Close() })
 	run, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	rec := recorder.Recorder{Conn: conn, Store: store, Prefix: s.opts.Config.NATS.SubjectPrefix, Log: s.opts.Log}
+	rec := &recorder.Recorder{Conn: conn, Store: store, Prefix: s.opts.Config.NATS.SubjectPrefix, Log: s.opts.Log}
 	s.background("recorder", func() error {
 		defer close(done)
 		return rec.Run(run)
