@@ -44,7 +44,9 @@ type Decision struct {
 	Risk   Risk
 	// Approvers must agree to an Ask: enough people of each entry.
 	Approvers []Approvers
-	Version   string // SHA-256, in hex, of the bytes of all rule files in order
+	// Enrich: before an Ask, names and tags of the call's resources may be read.
+	Enrich  bool
+	Version string // SHA-256, in hex, of the bytes of all rule files in order
 }
 
 // index finds the rules that can match a target and a service without looking at
@@ -144,6 +146,7 @@ func (e *Engine) Decide(in Input) Decision {
 		d.Reason = askedBy(first, d.Rules)
 		for _, r := range asking {
 			d.Approvers = append(d.Approvers, r.Approvers)
+			d.Enrich = d.Enrich || r.Enrich
 		}
 	}
 	e.risk.apply(&d, &needs[0])

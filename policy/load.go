@@ -163,6 +163,9 @@ func (r *Rule) validate(d *strictyaml.Document, path string) {
 	if r.Effect != "ask" && (len(r.Approvers.Groups) > 0 || r.Approvers.Count != 0) {
 		d.Errorf(path+".approvers", "has a meaning only with effect: ask; remove it")
 	}
+	if r.Effect != "ask" && r.Enrich {
+		d.Errorf(path+".enrich", "has a meaning only with effect: ask; remove it")
+	}
 	if r.Approvers.Count < 0 || r.Approvers.Count > 10 {
 		d.Errorf(path+".approvers.count", "%d people cannot be asked; write 1 to 10", r.Approvers.Count)
 	}

@@ -22,6 +22,7 @@ type Thresholds struct {
 	AskAt     int       `yaml:"ask_at"`  // default 60
 	DenyAt    int       `yaml:"deny_at"` // default 95
 	Approvers Approvers `yaml:"approvers"`
+	Enrich    bool      `yaml:"enrich"` // as a rule's, for what the risk asks for
 }
 
 var defaultThresholds = Thresholds{AskAt: 60, DenyAt: 95}
@@ -164,6 +165,9 @@ func (t Thresholds) validate(d *strictyaml.Document) {
 			d.Errorf("risk."+key, "%d is not from 1 to 101; 101 turns it off", n)
 		}
 	}
+	if t.Enrich && t.AskAt == 101 {
+		d.Errorf("risk.enrich", "has a meaning only where the risk asks, and ask_at: 101 turns that off; remove it")
+	}
 }
 
 // apply raises a decision.
@@ -171,7 +175,7 @@ func (t Thresholds) apply(d *Decision, n *need) {
 	switch {
 	case d.Effect == Deny:
 	case d.Risk.Score >= t.DenyAt:
-		d.Effect, d.Rules, d.Approvers = Deny, nil, nil
+		d.Effect, d.Rules, d.Approvers, d.Enrich = Deny, nil, nil, false
 		d.Mask, d.MaskAs, d.Unmask, d.Scope = nil, "", nil, ""
 		d.Reason = tooRisky(n, d.Risk, t.DenyAt)
 	case d.Risk.Score >= t.AskAt:
@@ -183,5 +187,6 @@ func (t Thresholds) apply(d *Decision, n *need) {
 		if len(t.Approvers.Groups) > 0 || len(d.Approvers) == 0 {
 			d.Approvers = append(d.Approvers, t.Approvers)
 		}
+		d.Enrich = d.Enrich || t.Enrich
 	}
 }

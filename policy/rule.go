@@ -62,6 +62,10 @@ type Rule struct {
 	Effect EffectName `yaml:"effect"`
 	// Approvers are who may agree. Required with ask, and only there.
 	Approvers Approvers `yaml:"approvers"`
+	// Enrich lets the gateway read names and tags of the call's resources, with the
+	// target's role, to show them to approvers. A deny rule that matches such a read
+	// forbids it. Only with ask.
+	Enrich bool `yaml:"enrich"`
 	// Scope is how far the credential of a call may reach: request (the default),
 	// action, service or role. Of several rules that cover a call the narrowest
 	// holds. Not with deny.

@@ -135,6 +135,9 @@ func explainText(w io.Writer, call *awsapi.Call, x policy.Explanation) error {
 	if x.Decision.Scope != "" {
 		fmt.Fprintf(w, "scope   %s\n", x.Decision.Scope)
 	}
+	if x.Decision.Enrich {
+		fmt.Fprintln(w, "reads   names and tags of the resources first, for approvers")
+	}
 	if e := call.Uncarried(); e != nil {
 		fmt.Fprintf(w, "sent    no: %s\n", e.Message)
 	}
@@ -168,7 +171,7 @@ func explainJSON(w io.Writer, call *awsapi.Call, x policy.Explanation) error {
 	e.SetEscapeHTML(false)
 	out := map[string]any{
 		"service": call.Service, "operation": call.Operation, "needs": call.Actions, "classes": call.Classes,
-		"risk": x.Decision.Risk, "scope": x.Decision.Scope,
+		"risk": x.Decision.Risk, "scope": x.Decision.Scope, "enrich": x.Decision.Enrich,
 		"effect": x.Decision.Effect.String(), "reason": x.Decision.Reason, "rules": x.Decision.Rules, "mask": x.Decision.Mask,
 		"policyVersion": x.Decision.Version, "explained": rules,
 	}
