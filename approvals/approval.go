@@ -32,6 +32,7 @@ type Request struct {
 	Parameters        map[string]any     `json:"requestParameters,omitempty"` // masked
 	ParametersOmitted *event.Digest      `json:"requestParametersOmitted,omitempty"`
 	RequestBody       *event.Digest      `json:"requestBody,omitempty"` // of a body that is no parameter: an object, a file
+	Enrichment        *event.Enrichment  `json:"enrichment,omitempty"`  // names and tags of resources: whoever's who may tag
 	Risk              event.Risk         `json:"risk"`
 	Rules             []string           `json:"rules"`     // that ask
 	Approvers         []Needed           `json:"approvers"` // every entry must be satisfied
@@ -47,6 +48,7 @@ func (r Request) Bounded() Request {
 	if n := len(r.Resources); n > event.MaxResources {
 		r.Resources, r.ResourcesOmitted = r.Resources[:event.MaxResources], n-event.MaxResources
 	}
+	r.Enrichment = r.Enrichment.Bounded()
 	if len(r.Parameters) == 0 {
 		return r
 	}

@@ -61,6 +61,7 @@ var described = []any{
 	event.Response{}, event.Aborted{}, event.Refused{}, event.SessionClosed{},
 	event.Common{}, event.Operation{}, event.UserIdentity{}, event.Resource{}, event.Digest{}, event.Finding{}, event.Risk{}, event.Needed{}, event.Vote{},
 	approvals.Answer{}, approvals.Grant{}, approvals.Reply{},
+	event.Enrichment{}, event.Described{}, event.Tag{},
 }
 
 // docs/asyncapi.yaml describes exactly the members that the types have, which of
@@ -224,6 +225,7 @@ func TestPendingEventIsARequest(t *testing.T) {
 		RequestParameters: map[string]any{"Bucket": "b"}, RequestParametersOmitted: &event.Digest{SHA256: "x", Size: 1}, RequestBody: &event.Digest{SHA256: "y", Size: 2},
 		Risk: event.Risk{Score: 60, Reasons: []string{"why"}}, Rules: []string{"r"}, Approvers: []event.Needed{{Groups: []string{"sre"}, Count: 2}}, PolicyVersion: "v", Reason: "because", Created: at, Expires: at.Add(time.Hour),
 	}
+	d.Enrichment = &event.Enrichment{Resources: []event.Described{{ARN: "arn:aws:s3:::b", Name: "n", Tags: []event.Tag{{Key: "k", Value: "v"}}, TagsOmitted: 1}}, Unread: 2, Notes: []string{"why"}}
 	body, err := event.Encode(event.Event{ID: ids.New(), Source: "sallyport/test", Time: at, Data: d})
 	if err != nil {
 		t.Fatal(err)
@@ -237,6 +239,7 @@ func TestPendingEventIsARequest(t *testing.T) {
 		Service: d.Service, Operation: d.EventName, Actions: d.Actions, AccessLevel: d.AccessLevel, Resources: d.Resources, ResourcesOmitted: d.ResourcesOmitted, Parameters: d.RequestParameters, ParametersOmitted: d.RequestParametersOmitted,
 		RequestBody: d.RequestBody, Risk: d.Risk, Rules: d.Rules, Approvers: []approvals.Needed{{Groups: []string{"sre"}, Count: 2}}, PolicyVersion: d.PolicyVersion, Reason: d.Reason, Created: d.Created, Expires: d.Expires,
 	}
+	want.Enrichment = d.Enrichment
 	if !reflect.DeepEqual(*u.Request, want) {
 		t.Errorf("got  %+v\nwant %+v", *u.Request, want)
 	}

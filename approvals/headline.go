@@ -17,7 +17,7 @@ const maxShort = 64
 // headline says what would be done and where: "terminate 3 instances in account
 // 111122223333 (dev), eu-west-1".
 func headline(r Request) string {
-	return what(r) + where(r)
+	return strings.TrimSuffix(what(r)+r.tagged()+where(r), ",")
 }
 
 func what(r Request) string {
@@ -46,11 +46,11 @@ func what(r Request) string {
 	case len(of) == 1 && strings.ContainsAny(of[0].ARN, "*?"):
 		return fmt.Sprintf("%s any %s like %s", p.verb, p.noun, short(of[0].ARN))
 	case len(of) == 1:
-		return fmt.Sprintf("%s %s %s", p.verb, p.noun, short(of[0].ARN))
+		return fmt.Sprintf("%s %s %s", p.verb, p.noun, r.known(of[0].ARN))
 	case len(of) > 1 && patterns(of):
 		return fmt.Sprintf("%s any of %d kinds of %s", p.verb, len(of), p.plural())
 	case len(of) > 1:
-		return fmt.Sprintf("%s %d %s", p.verb, len(of), p.plural())
+		return fmt.Sprintf("%s %d %s", p.verb, len(of), p.plural()) + r.names(of)
 	}
 	return p.verb + " " + p.plural() // which ones is not known: it may be many
 }
@@ -68,7 +68,7 @@ func generic(r Request) string {
 	case patterns(r.Resources):
 		out += " on any resource like " + short(r.Resources[0].ARN)
 	default:
-		out += " on " + short(r.Resources[0].ARN)
+		out += " on " + r.known(r.Resources[0].ARN)
 	}
 	return out
 }

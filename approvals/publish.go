@@ -28,6 +28,7 @@ func (b *Broker) announce(ctx context.Context, r Record) error {
 		RequestParameters: q.Parameters, RequestParametersOmitted: q.ParametersOmitted, RequestBody: q.RequestBody, Risk: q.Risk, Rules: q.Rules,
 		PolicyVersion: q.PolicyVersion, Reason: q.Reason, Created: q.Created, Expires: q.Expires,
 	}
+	d.Enrichment = q.Enrichment
 	for _, n := range q.Approvers {
 		d.Approvers = append(d.Approvers, event.Needed(n))
 	}

@@ -67,6 +67,7 @@ func Summarize(r Request) Summary {
 	if r.Reason != "" {
 		add("Said", "%s (by the agent, unverified)", terminal.Quote(r.Reason, 2*maxValue))
 	}
+	s.Facts = append(s.Facts, enrichment(r)...)
 	add("Risk", "%s", risk(r))
 	add("Rule", "%s", rules(r))
 	add("Needs", "%s", needs(r.Approvers))

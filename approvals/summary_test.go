@@ -172,7 +172,7 @@ func fill(v reflect.Value, s string) {
 
 // shape is every line that a summary may have: a name of ours at its place, or
 // indented text.
-var shape = regexp.MustCompile(`^(?:  (?:Who|Label|Operation|Role|Attention|Body|Said|Risk|Rule|Needs|Session|Resources|Parameters|Approval|Digest|Asked)(?: +\S.*)?| {15}\S.*)$`)
+var shape = regexp.MustCompile(`^(?:  (?:Who|Label|Operation|Role|Attention|Body|Said|Tags|Not read|Risk|Rule|Needs|Session|Resources|Parameters|Approval|Digest|Asked)(?: +\S.*)?| {15}\S.*)$`)
 
 // harmless checks what must hold of any summary.
 func harmless(t *testing.T, r Request) {

@@ -24,6 +24,9 @@ type ApprovalPending struct {
 	Reason                   string    `json:"reason,omitempty"`
 	Created                  time.Time `json:"created"`
 	Expires                  time.Time `json:"expires"`
+
+	// Enrichment is what the gateway read of the resources; nil where policy does not say so.
+	Enrichment *Enrichment `json:"enrichment,omitempty"`
 }
 
 // Kind implements Data.
@@ -71,6 +74,7 @@ func (d *ApprovalPending) cleaned() Data {
 	if d.RequestParameters != nil {
 		c.RequestParameters, _ = cleanValue(d.RequestParameters, 0).(map[string]any)
 	}
+	c.Enrichment = d.Enrichment.Bounded()
 	c.Risk.Reasons, c.Rules = cleanAll(c.Risk.Reasons), cleanAll(c.Rules)
 	c.Approvers = make([]Needed, len(d.Approvers))
 	for i, n := range d.Approvers {

@@ -18,6 +18,10 @@ type Common struct {
 	UserIdentity    UserIdentity `json:"userIdentity"`
 	SourceIPAddress string       `json:"sourceIPAddress,omitempty"`
 	UserAgent       string       `json:"userAgent,omitempty"`
+	// Enriches is the exchange that people are asked about, in events of a call that the
+	// gateway makes itself to tell them more of its resources. No agent sent that call,
+	// and none sees its answer. "" in all others.
+	Enriches string `json:"enriches,omitempty"`
 }
 
 // Head returns the common part.

@@ -159,6 +159,9 @@ func (e Event) check() error {
 		return fmt.Errorf("event %s has no time between 1970 and 9999", e.ID)
 	}
 	h := e.Data.Head()
+	if h.Enriches != "" && !ValidID(h.Enriches) {
+		return fmt.Errorf("event %s: the exchange %.40q that it enriches is not a ULID", e.ID, h.Enriches)
+	}
 	if h.SessionID != "" && !ValidID(h.SessionID) {
 		return fmt.Errorf("event %s: session id %.40q is not a ULID", e.ID, h.SessionID)
 	}

@@ -117,7 +117,7 @@ func (c *Common) clean() {
 		Issuer: clean(c.UserIdentity.Issuer), Subject: clean(c.UserIdentity.Subject),
 		Groups: cleanAll(c.UserIdentity.Groups), Label: clean(c.UserIdentity.Label),
 	}
-	c.SourceIPAddress, c.UserAgent = clean(c.SourceIPAddress), clean(c.UserAgent)
+	c.SourceIPAddress, c.UserAgent, c.Enriches = clean(c.SourceIPAddress), clean(c.UserAgent), clean(c.Enriches)
 }
 
 func (o *Operation) clean() {

@@ -17,8 +17,16 @@ func WriteLine(w io.Writer, e event.Event) error {
 	if u.Label != "" {
 		who += "/" + safe(u.Label)
 	}
-	_, err := fmt.Fprintf(w, "%s  %s  %s  %s\n", e.Time.UTC().Format(clock), cmp.Or(safe(e.Session()), event.NoSession), who, brief(e))
+	_, err := fmt.Fprintf(w, "%s  %s  %s  %s\n", e.Time.UTC().Format(clock), cmp.Or(safe(e.Session()), event.NoSession), who, brief(e)+forApprovers(e))
 	return err
+}
+
+// forApprovers marks what no agent did.
+func forApprovers(e event.Event) string {
+	if of := e.Data.Head().Enriches; of != "" {
+		return " (read for the approvers of request " + safe(of) + ")"
+	}
+	return ""
 }
 
 func brief(e event.Event) string {

@@ -97,6 +97,9 @@ func (s *Summary) add(e event.Event) {
 	if s.User.Subject == "" && s.Session != event.NoSession {
 		s.User = h.UserIdentity
 	}
+	if h.Enriches != "" { // no call of the agent's
+		return
+	}
 	switch d := e.Data.(type) {
 	case *event.Request:
 		s.Calls++

@@ -26,6 +26,9 @@ func WriteStory(w io.Writer, s *Session) error {
 			block = x
 			fmt.Fprintf(out, "\n%s  %s\n", e.Time.UTC().Format(clock), title(e))
 			who(out, e.Data.Head())
+			if of := e.Data.Head().Enriches; of != "" {
+				line(out, "for", "the approvers of request %s: read by the gateway, the agent does not see it", safe(of))
+			}
 		}
 		tell(out, e)
 	}
@@ -144,6 +147,7 @@ func tell(w io.Writer, e event.Event) {
 		}
 	case *event.ApprovalPending:
 		line(w, "asks", "%s for %s until %s", safe(askedOf(d.Approvers)), safe(d.Approval), d.Expires.UTC().Format(time.TimeOnly+"Z"))
+		enrichment(w, d.Enrichment)
 	case *event.ApprovalOutcome:
 		line(w, "approval", "%s %s", safe(d.Approval), safe(d.Outcome))
 		votes(w, d.Approvers)
@@ -186,6 +190,26 @@ func askedOf(needed []event.Needed) string {
 		parts[i] = strconv.Itoa(max(n.Count, 1)) + " of " + strings.Join(n.Groups, "|")
 	}
 	return strings.Join(parts, " and ")
+}
+
+// enrichment is what approvers saw beside the request.
+func enrichment(w io.Writer, e *event.Enrichment) {
+	if e == nil {
+		return
+	}
+	for _, d := range e.Resources {
+		text := safe(d.ARN)
+		if d.Name != "" {
+			text += ` is "` + safe(d.Name) + `"`
+		}
+		for _, t := range d.Tags {
+			text += ", " + safe(t.Key) + "=" + safe(t.Value)
+		}
+		line(w, "shown", "%s", text)
+	}
+	for _, n := range e.Notes {
+		line(w, "not read", "%s", safe(n))
+	}
 }
 
 func votes(w io.Writer, list []event.Vote) {
