@@ -229,6 +229,16 @@ func (id *Identifier) DNSSuffixes() []string {
 	return slices.Compact(out)
 }
 
+// DNSSuffix is that of a partition's endpoints: amazonaws.com; "" for an unknown one.
+func (id *Identifier) DNSSuffix(partition string) string {
+	for _, p := range id.cat.Partitions {
+		if p.ID == partition {
+			return p.DNSSuffix
+		}
+	}
+	return ""
+}
+
 func isAccount(s string) bool {
 	if len(s) != 12 {
 		return false

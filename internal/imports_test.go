@@ -84,7 +84,7 @@ func TestOnlySomeMayImport(t *testing.T) {
 // neither directly nor through another package of ours.
 func TestPurePackages(t *testing.T) {
 	pkgs := list(t)
-	for _, name := range []string{"awsapi", "awsapi/catalog", "internal/awschunked", "mask", "mask/detect", "event", "refusal"} {
+	for _, name := range []string{"awsapi", "awsapi/catalog", "internal/awschunked", "mask", "mask/detect", "event", "refusal", "enrich"} {
 		p, ok := pkgs[ours(name)]
 		if !ok {
 			t.Errorf("there is no package %s", name)
@@ -117,6 +117,7 @@ func TestMustNotKnow(t *testing.T) {
 		"identity":  {ours("jit"), ours("gateway"), ours("awsapi"), ours("policy"), "github.com/aws/"},
 		"jit":       {ours("gateway"), ours("policy"), ours("identity"), ours("recorder")},
 		"approvals": {ours("jit"), ours("gateway")},
+		"enrich":    {ours("jit"), ours("gateway"), ours("policy"), ours("identity"), "github.com/aws/"},
 		"launch":    {ours("jit"), ours("gateway"), ours("policy"), ours("awsapi")},
 	}
 	// AWS's own reader of event stream framing knows neither requests nor keys; mask
