@@ -67,7 +67,7 @@ type Broker struct {
 
 // known is what the bucket's watch said last.
 type known struct {
-	record   Record // without its parameters
+	record   Record // without its parameters and what was read of its resources
 	revision uint64
 }
 
@@ -158,7 +158,7 @@ func (b *Broker) follow(current chan struct{}) {
 }
 
 func (b *Broker) learn(r Record, revision uint64) {
-	r.Request.Parameters = nil
+	r.Request.Parameters, r.Request.Enrichment = nil, nil
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	digest := r.Request.Digest

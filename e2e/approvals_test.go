@@ -16,7 +16,8 @@ func TestApprovals(t *testing.T) {
 			w.write("sallyport.yaml", w.read("sallyport.yaml")+"\napprovals: {hold: "+hold+"}\n")
 			w.write("policy.yaml", `rules:
   - {name: look, who: {groups: [ai-agents]}, targets: [dev], actions: ["ec2:Describe*"], effect: allow}
-  - {name: terminate-asks, who: {groups: [ai-agents]}, targets: [dev], actions: ["ec2:TerminateInstances"], effect: ask, approvers: {groups: [sre]}}
+  - {name: terminate-asks, who: {groups: [ai-agents]}, targets: [dev], actions: ["ec2:TerminateInstances"], effect: ask, approvers: {groups: [sre]}, enrich: true}
+  - {name: tag, who: {groups: [ai-agents]}, targets: [dev], actions: ["ec2:CreateTags"], effect: allow}
 `)
 			w.must("check")
 			w.begin("serve")
@@ -24,6 +25,9 @@ func TestApprovals(t *testing.T) {
 			ids := strings.Fields(look.stdout)
 			if len(ids) == 0 {
 				t.Fatalf("no instance is left to terminate: %v", look)
+			}
+			if r := w.aws("ec2", "create-tags", "--resources", ids[0], "--tags", "Key=Name,Value=web-1", "Key=env,Value=prod"); r.code != 0 {
+				t.Fatalf("create-tags: %v", r)
 			}
 			terminate := []string{"ec2", "terminate-instances", "--instance-ids", ids[0]}
 			agent := make(chan result, 1)
@@ -35,7 +39,7 @@ func TestApprovals(t *testing.T) {
 				return r.code == 0 && json.Unmarshal([]byte(r.stdout), &list) == nil && len(list) == 1
 			})
 			shown := w.must("approvals", "show", list[0].Approval).stdout
-			for _, want := range []string{"terminate", ids[0], "terminate-asks", "sre", list[0].Digest} {
+			for _, want := range []string{`terminate instance "web-1" ("` + ids[0] + `"), tags "env=prod"`, ids[0], "terminate-asks", "sre", list[0].Digest} {
 				if !strings.Contains(strings.ToLower(shown), strings.ToLower(want)) {
 					t.Errorf("what the approver sees lacks %q:\n%s", want, shown)
 				}

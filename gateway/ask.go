@@ -34,6 +34,7 @@ type Approvals interface {
 	Wait(ctx context.Context, approval, digest string) (approvals.Record, error)
 	Claim(ctx context.Context, approval, digest, exchange string) (approvals.Record, error)
 	Waiting(digest string) int
+	Begins(r approvals.Request) bool
 }
 
 // ask is a request that people decide.
@@ -68,7 +69,7 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	if x.ask.receipt, err = h.Recorder.Begin(recording, request); err != nil {
 		return h.notDurable(err)
 	}
-	rec, err := h.Approvals.Ask(ctx, h.approvalRequest(x, needed, request))
+	rec, err := h.Approvals.Ask(ctx, h.enriched(ctx, x, h.approvalRequest(x, needed, request)))
 	if err != nil {
 		return h.notAsked(err)
 	}

@@ -27,7 +27,7 @@ func (g *Gateway) newEvent(d event.Data) event.Event {
 
 func (h *handler) common(x *exchange) event.Common {
 	c := event.Common{
-		RequestID: x.id, EventTime: h.Now(), SourceIPAddress: x.caller.address, UserAgent: h.Masker.Text(x.r.UserAgent()),
+		RequestID: x.id, EventTime: h.Now(), SourceIPAddress: x.caller.address, UserAgent: h.Masker.Text(x.r.UserAgent()), Enriches: x.enriches,
 		UserIdentity: event.UserIdentity{Label: h.Masker.Text(x.caller.label)},
 	}
 	if p := x.caller.principal; p != nil {

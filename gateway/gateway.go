@@ -108,6 +108,9 @@ type Gateway struct {
 	disk     *pool
 	beat     time.Duration // between heartbeats of a held request
 	refused  *rate.Limiter // events of refusals before an identity is known
+
+	enriching    *pool // requests whose resources are read
+	enrichWithin time.Duration
 }
 
 // New checks the configuration. All problems are returned at once.
@@ -128,6 +131,7 @@ func New(c Config) (*Gateway, error) {
 		problems = append(problems, fmt.Errorf("gateway: the default target %q is not a target", c.Default))
 	}
 	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: newPool(maxBuffered, maxShare), disk: newPool(maxDisk, maxDiskShare), beat: heartbeat, refused: rate.NewLimiter(10, 100)}
+	g.enriching, g.enrichWithin = newPool(maxEnriching, maxEnrichingShare), enrichTimeout
 	if c.Identifier != nil {
 		g.suffixes = c.Identifier.DNSSuffixes()
 	}

@@ -40,6 +40,7 @@ type exchange struct {
 	decision *policy.Decision
 	ask      *ask // where people are asked; nil: nowhere
 	digest   string
+	enriches string   // the exchange that this read of the gateway's own is for; "" for agents' requests
 	recorded bool     // request and decision events are durable
 	stage    string   // after that: credential, send, mask, answer
 	release  []func() // gives reserved room back

@@ -44,6 +44,9 @@ type Decision struct {
 	Risk   Risk
 	// Approvers must agree to an Ask: enough people of each entry.
 	Approvers []Approvers
+	// Unallowed: it is denied for no other reason than that no rule allows it, and no
+	// rule might ask for it but such as have enrich.
+	Unallowed bool
 	// Enrich: before an Ask, names and tags of the call's resources may be read.
 	Enrich  bool
 	Version string // SHA-256, in hex, of the bytes of all rule files in order
@@ -137,6 +140,7 @@ func (e *Engine) Decide(in Input) Decision {
 		return d
 	}
 	if d.Effect == Deny {
+		d.Unallowed = !slices.ContainsFunc(asking, func(r *Rule) bool { return !r.Enrich })
 		return d
 	}
 	d.Mask, d.MaskAs, d.Unmask = masks(covering)

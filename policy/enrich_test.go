@@ -49,3 +49,25 @@ func TestEnrichOnlyWhereSomethingAsks(t *testing.T) {
 		}
 	}
 }
+
+// Only what nothing speaks against may be read for approvers without a rule.
+func TestUnallowed(t *testing.T) {
+	asks := rule("b", "ask", `actions: ["ec2:*"], resources: ["`+instance+`"], approvers: {groups: [sre]}`)
+	partial := "arn:aws:ec2:us-east-1:111122223333:instance/* partial" // may be it
+	for text, want := range map[string]bool{
+		rule("a", "allow", `actions: ["s3:*"]`):                         true,
+		rule("a", "deny", `actions: ["ec2:Describe*"]`):                 false,
+		rule("a", "allow", `actions: ["ec2:*"]`):                        false, // it is allowed
+		rule("a", "allow", `actions: ["ec2:*"], when: "params.X == 1"`): false,
+		asks: false,
+		strings.Replace(asks, "approvers:", "enrich: true, approvers:", 1): true,
+		rule("a", "allow", `actions: ["ec2:*"]`) + "risk: {deny_at: 1}":    false,
+	} {
+		if d := engine(t, text).Decide(ask(call(awsapi.Read, "ec2:DescribeTags", partial))); d.Unallowed != want || want && d.Effect != Deny {
+			t.Errorf("%s\n%v, want %v: %s", text, d.Unallowed, want, d.Reason)
+		}
+	}
+	if d := (*Engine)(nil).Decide(ask(call(awsapi.Read, "ec2:DescribeTags", "*"))); d.Unallowed {
+		t.Error("without a policy")
+	}
+}

@@ -75,6 +75,8 @@ func (x *exchange) ec2() error {
 			RequestID    string           `xml:"requestId"`
 			Reservations []ec2Reservation `xml:"reservationSet>item"`
 		}{RequestID: "simulated", Reservations: []ec2Reservation{r}})
+	case "DescribeTags":
+		return x.describeTags(form)
 	case "TerminateInstances":
 		return x.terminate(ids)
 	}

@@ -13,6 +13,7 @@ type data struct {
 	tables    map[string]map[string]map[string]any // table, key, item
 	secrets   map[string]*secretValue
 	instances map[string]*instance
+	tags      map[string]map[string]string // by ARN
 }
 
 type bucket struct {
@@ -57,7 +58,7 @@ func seed(now time.Time) *data {
 			}},
 			"partner-exfil": {owner: ForeignAccount, created: now, objects: map[string]*object{"inbox/readme.txt": text("Not your account.\n")}},
 		},
-		uploads: map[string]*upload{},
+		uploads: map[string]*upload{}, tags: map[string]map[string]string{},
 		tables: map[string]map[string]map[string]any{"Customers": {
 			"S:c-1001": {"id": map[string]any{"S": "c-1001"}, "name": map[string]any{"S": "Ada Example"}, "ssn": map[string]any{"S": "078-05-1120"}},
 			"S:c-1002": {"id": map[string]any{"S": "c-1002"}, "name": map[string]any{"S": "Bo Sample"}, "ssn": map[string]any{"S": "219-09-9999"}},

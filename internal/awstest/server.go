@@ -334,6 +334,9 @@ func (x *exchange) dispatch() error {
 	if x.key.stsOnly && x.service != "sts" {
 		return fault(http.StatusForbidden, "AccessDenied", "User: "+x.key.ARN+" may only call STS")
 	}
+	if arn, action, ok := x.readsTags(); ok {
+		return x.answerTags(arn, action)
+	}
 	switch x.service {
 	case "sts":
 		return x.sts()
