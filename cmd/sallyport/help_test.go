@@ -91,7 +91,7 @@ func TestUsage(t *testing.T) {
 		{"serve extra", "extra"},
 		{"help nonsense", "there is no command `nonsense`"},
 		{"help sessions nonsense", "there is no command `sessions nonsense`"},
-		{"sessions", "say which: list, show, tail"},
+		{"sessions", "say which: calls, export, list"},
 		{"sessions nonsense", "unknown command `nonsense`"},
 		{"sessions show a b", "at most 1 arg"},
 		{"ca", "say which: bundle, show"},

@@ -21,6 +21,9 @@ type session struct {
 func (s *session) add(e event.Event) {
 	at := e.Time.UnixNano()
 	s.first, s.last = min(s.first, at), max(s.last, at)
+	if e.Data.Head().Enriches != "" { // the gateway's own look, not a call of the agent's
+		return
+	}
 	if u := e.Data.Head().UserIdentity; s.subject == "" && s.id != event.NoSession {
 		s.issuer, s.subject, s.label, s.groups = u.Issuer, u.Subject, u.Label, u.Groups
 	}
