@@ -44,6 +44,10 @@ type Admission struct {
 	Message   string       // of a refusal, for a person
 	Challenge bool         // the refusal asks for Basic credentials
 	Handler   http.Handler // for Intercept; required
+	// Began, if set, is told of the client's connection before anything of it is
+	// carried, and may close it at any time, also at once. What it returns is called
+	// when the connection has ended.
+	Began func(io.Closer) (ended func())
 }
 
 // Proxy is a CONNECT proxy. Admit is required, Certificate for Intercept, Dial
@@ -178,6 +182,7 @@ func (p *Proxy) handleConnect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.Connect
 					_ = c.Close()
 				}
 			}()
+			c = watch(c, a)
 			serve(c, host, port, a)
 		})
 	}}, r.RequestURI
