@@ -57,8 +57,8 @@ func readAsyncAPI(t *testing.T) (text string, d description) {
 
 // described are the types on the wire. Data of events come first.
 var described = []any{
-	event.SessionOpened{}, event.Request{}, event.Decision{}, event.ApprovalPending{}, event.ApprovalOutcome{}, event.Credential{},
-	event.Response{}, event.Aborted{}, event.Refused{}, event.SessionClosed{},
+	event.SessionOpened{}, event.Request{}, event.Decision{}, event.ApprovalPending{}, event.ApprovalVote{}, event.ApprovalOutcome{}, event.Credential{},
+	event.Response{}, event.Aborted{}, event.Refused{}, event.SessionClosed{}, event.Revoked{},
 	event.Common{}, event.Operation{}, event.UserIdentity{}, event.Resource{}, event.Digest{}, event.Finding{}, event.Risk{}, event.Needed{}, event.Vote{},
 	approvals.Answer{}, approvals.Grant{}, approvals.Reply{},
 	event.Enrichment{}, event.Described{}, event.Tag{},

@@ -52,6 +52,19 @@ type ApprovalOutcome struct {
 // Kind implements Data.
 func (*ApprovalOutcome) Kind() Kind { return KindApprovalOutcome }
 
+// ApprovalVote is the data of approval.vote: an answer that counted, also where it did
+// not end the wait. The common part is that of the request, not of the approver.
+type ApprovalVote struct {
+	Common
+	Approval string `json:"approval"`
+	Digest   string `json:"digest"`
+	Vote     Vote   `json:"vote"`
+	State    string `json:"state"` // after it: pending, approved or denied
+}
+
+// Kind implements Data.
+func (*ApprovalVote) Kind() Kind { return KindApprovalVote }
+
 // Vote is one approver's verified answer.
 type Vote struct {
 	Issuer   string    `json:"issuer"`
@@ -89,6 +102,13 @@ func (d *ApprovalOutcome) cleaned() Data {
 	c.Common.clean()
 	c.Approval, c.Digest, c.Outcome, c.At = clean(c.Approval), clean(c.Digest), clean(c.Outcome), c.At.UTC()
 	c.Approvers = cleanVotes(d.Approvers)
+	return &c
+}
+
+func (d *ApprovalVote) cleaned() Data {
+	c := *d
+	c.Common.clean()
+	c.Approval, c.Digest, c.State, c.Vote = clean(c.Approval), clean(c.Digest), clean(c.State), cleanVotes([]Vote{d.Vote})[0]
 	return &c
 }
 

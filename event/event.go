@@ -26,6 +26,7 @@ const (
 	KindDecision      Kind = "decision"       // what policy said
 	// KindApprovalPending and KindApprovalOutcome tell what people were asked and said.
 	KindApprovalPending Kind = "approval.pending"
+	KindApprovalVote    Kind = "approval.vote" // one answer that counted
 	KindApprovalOutcome Kind = "approval.outcome"
 
 	KindCredential    Kind = "credential" // what was minted for it; no secret
@@ -38,6 +39,7 @@ const (
 	KindCheckpoint Kind = "checkpoint" // a gateway signs its chain of events
 	KindAlarm      Kind = "alarm"      // a recorder found a gap, a forgery or damage
 	KindRemoved    Kind = "removed"    // a recorder let bodies go
+	KindRevoked    Kind = "revoked"    // an operator stopped somebody or something
 )
 
 const (
@@ -63,8 +65,8 @@ type Event struct {
 }
 
 // Data is one of the pointers *SessionOpened, *Request, *Decision, *Credential,
-// *Response, *Aborted, *Refused, *SessionClosed, *ApprovalPending, *ApprovalOutcome,
-// *Body, *Checkpoint, *Alarm, *Removed.
+// *Response, *Aborted, *Refused, *SessionClosed, *ApprovalPending, *ApprovalOutcome, *ApprovalVote,
+// *Body, *Checkpoint, *Alarm, *Removed, *Revoked.
 type Data interface {
 	Kind() Kind
 	Head() *Common
@@ -83,6 +85,8 @@ func newData(k Kind) Data {
 		return &ApprovalPending{}
 	case KindApprovalOutcome:
 		return &ApprovalOutcome{}
+	case KindApprovalVote:
+		return &ApprovalVote{}
 	case KindCredential:
 		return &Credential{}
 	case KindResponse:
@@ -101,6 +105,8 @@ func newData(k Kind) Data {
 		return &Alarm{}
 	case KindRemoved:
 		return &Removed{}
+	case KindRevoked:
+		return &Revoked{}
 	}
 	return nil
 }
@@ -141,7 +147,7 @@ func (k Kind) ofSession() bool { return k == KindSessionOpened || k == KindSessi
 
 // ofNone reports a kind that may be outside any session.
 func (k Kind) ofNone() bool {
-	return k == KindRefused || k == KindCheckpoint || k == KindAlarm || k == KindRemoved
+	return k == KindRefused || k == KindCheckpoint || k == KindAlarm || k == KindRemoved || k == KindRevoked
 }
 
 // check is the part of strictness that Encode and Decode share.
@@ -169,7 +175,7 @@ func (e Event) check() error {
 		return fmt.Errorf("event %s: request id %.40q is not a ULID", e.ID, h.RequestID)
 	}
 	if h.SessionID == "" && !e.Kind().ofNone() {
-		return fmt.Errorf("event %s: a %s event needs a session id; only a refusal may come before one", e.ID, e.Kind())
+		return fmt.Errorf("event %s: a %s event needs a session id; only refusals, revocations and what is of the record may do without", e.ID, e.Kind())
 	}
 	if h.RequestID == "" && !e.Kind().ofSession() {
 		return fmt.Errorf("event %s: a %s event needs a request id", e.ID, e.Kind())

@@ -32,7 +32,7 @@ func ValidPrefix(prefix string) error {
 // Subject is where an event is published:
 // <prefix>.events.<session>.<exchange>.<kind>. Session and exchange are ULIDs
 // that the gateway made, or session is "" for a refusal before an identity was
-// known. Nothing that a client sent can be in it: a dot, star or line break in a
+// known, or for a revocation. Nothing that a client sent can be in it: a dot, star or line break in a
 // resource name would otherwise choose who receives the event, or end the NATS
 // command and begin another.
 func Subject(prefix, session, exchange string, kind Kind) (string, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/event"
 )
@@ -53,6 +54,10 @@ func brief(e event.Event) string {
 		return "asks " + safe(askedOf(d.Approvers)) + ", approval " + safe(d.Approval)
 	case *event.ApprovalOutcome:
 		return "approval " + safe(d.Approval) + " " + safe(d.Outcome)
+	case *event.ApprovalVote:
+		return safe(d.Vote.Decision) + " by " + safe(d.Vote.Subject) + ", approval " + safe(d.Approval) + " " + safe(d.State)
+	case *event.Revoked:
+		return revoked(d)
 	case *event.Credential:
 		return "credential " + safe(d.AccessKeyID) + " of " + safe(d.RoleARN)
 	case *event.Response:
@@ -72,4 +77,25 @@ func brief(e event.Event) string {
 		return "session closed: " + safe(d.Reason)
 	}
 	return safe(string(e.Kind()))
+}
+
+// revoked is a revocation in a line.
+func revoked(d *event.Revoked) string {
+	text := "revoked "
+	if d.Lifted {
+		text = "no longer revoked "
+	}
+	for _, p := range [][2]string{{"subject", d.Subject}, {"of", d.Issuer}, {"session", d.Session}, {"target", d.Target}} {
+		if p[1] != "" {
+			text += p[0] + " " + safe(p[1]) + " "
+		}
+	}
+	if !d.Until.IsZero() {
+		text += "until " + d.Until.UTC().Format(time.RFC3339) + " "
+	}
+	text += "(" + safe(d.Reason) + ")"
+	if !d.Lifted {
+		text += fmt.Sprintf(": %d sessions, %d tunnels, %d requests, %d approvals ended", d.SessionsClosed, d.TunnelsCut, d.RequestsCut, len(d.Approvals))
+	}
+	return text
 }

@@ -68,6 +68,8 @@ func title(e event.Event) string {
 		return "session opened"
 	case event.KindSessionClosed:
 		return "session closed"
+	case event.KindRevoked:
+		return "revocation"
 	}
 	return "request " + e.Exchange()
 }
@@ -151,6 +153,11 @@ func tell(w io.Writer, e event.Event) {
 	case *event.ApprovalOutcome:
 		line(w, "approval", "%s %s", safe(d.Approval), safe(d.Outcome))
 		votes(w, d.Approvers)
+	case *event.ApprovalVote:
+		line(w, "vote", "%s, then it is %s", safe(d.Approval), safe(d.State))
+		votes(w, []event.Vote{d.Vote})
+	case *event.Revoked:
+		line(w, "operator", "%s", revoked(d))
 	case *event.Credential:
 		line(w, "credential", "%s of %s until %s", safe(d.AccessKeyID), safe(d.RoleARN), d.Expires.UTC().Format(time.TimeOnly+"Z"))
 		if d.SessionPolicy != "" {
