@@ -20,6 +20,7 @@ const (
 	ClosedAge      CloseReason = "age"      // Sessions.MaxAge is over
 	ClosedBound    CloseReason = "bound"    // the least recently used one made room for another
 	ClosedShutdown CloseReason = "shutdown" // CloseAll
+	ClosedRevoked  CloseReason = "revoked"  // Revoke
 )
 
 // Session is one agent's work: (issuer, subject, label) from first use until it
@@ -134,6 +135,37 @@ func (s *Sessions) CloseAll() {
 	s.tell(closed)
 }
 
+// Revoke closes the sessions that match picks, oldest first, and gives them. It does
+// not keep their callers from opening others.
+func (s *Sessions) Revoke(match func(*Session) bool) []*Session {
+	s.mu.Lock()
+	var closed []closedSession
+	for key, o := range s.open {
+		if match(o.session) {
+			closed = append(closed, s.remove(key, ClosedRevoked))
+		}
+	}
+	s.mu.Unlock()
+	s.tell(closed)
+	out := make([]*Session, len(closed))
+	for i, c := range closed {
+		out[i] = c.session
+	}
+	return out
+}
+
+// Find is the open session with an id; nil when there is none.
+func (s *Sessions) Find(id string) *Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.open {
+		if o.session.ID == id {
+			return o.session
+		}
+	}
+	return nil
+}
+
 // Len is the number of open sessions, ended ones not yet swept included.
 func (s *Sessions) Len() int {
 	s.mu.Lock()
@@ -196,10 +228,10 @@ func (s *Sessions) remove(key sessionKey, reason CloseReason) closedSession {
 }
 
 func (s *Sessions) tell(closed []closedSession) {
+	slices.SortFunc(closed, func(a, b closedSession) int { return cmp.Compare(a.session.ID, b.session.ID) })
 	if s.OnClose == nil {
 		return
 	}
-	slices.SortFunc(closed, func(a, b closedSession) int { return cmp.Compare(a.session.ID, b.session.ID) })
 	for _, c := range closed {
 		s.OnClose(c.session, c.reason)
 	}

@@ -147,3 +147,25 @@ func TestSessionsConcurrently(t *testing.T) {
 	}
 	s.CloseAll()
 }
+
+func TestSessionsRevoke(t *testing.T) {
+	clk, told := newClock(), &closings{}
+	s := &identity.Sessions{Now: clk.now, OnClose: told.add}
+	x, y, bob := first2(s.Touch(principal("alice"), "x")), first2(s.Touch(principal("alice"), "y")), first2(s.Touch(principal("bob"), "x"))
+	if s.Find(y.ID) != y || s.Find("") != nil {
+		t.Error("a session is not found by its id")
+	}
+	got := s.Revoke(func(s *identity.Session) bool { return s.Subject == "alice" })
+	if !slices.Contains(got, x) || !slices.Contains(got, y) || len(got) != 2 || s.Len() != 1 {
+		t.Errorf("closed %v, %d are open", got, s.Len())
+	}
+	if all := told.take(); !slices.Equal(all, []string{"alice/x revoked", "alice/y revoked"}) {
+		t.Errorf("told %q", all)
+	}
+	if s.Find(x.ID) != nil || first2(s.Touch(principal("bob"), "x")) != bob {
+		t.Error("the wrong sessions were closed")
+	}
+	if again := first2(s.Touch(principal("alice"), "x")); again.ID == x.ID {
+		t.Error("a revoked session goes on")
+	}
+}
