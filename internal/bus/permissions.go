@@ -1,6 +1,10 @@
 package bus
 
-import "github.com/nats-io/jwt/v2"
+import (
+	"slices"
+
+	"github.com/nats-io/jwt/v2"
+)
 
 // The streams.
 const (
@@ -12,8 +16,9 @@ const (
 // may touch it: an approver who could write there would need no token.
 const PendingBucket = "SALLYPORT_PENDING"
 
-// pendingStream is the stream under the bucket.
-const pendingStream = "KV_" + PendingBucket
+// RevokedBucket is the key-value bucket with what operators have revoked. Only
+// gateways may touch it: whoever could write there could lift a revocation unseen.
+const RevokedBucket = "SALLYPORT_REVOKED"
 
 // Role is a user of the bus; each has its own creds file and inbox prefix
 // _INBOX.<role>, so that none can read another's answers.
@@ -53,22 +58,27 @@ func grants(prefix string) map[Role]grant {
 			api + "CONSUMER.MSG.NEXT." + stream + ".*",
 		}
 	}
+	bucket := func(name string) []string { // to read, write and watch it
+		stream := "KV_" + name
+		return []string{
+			api + "STREAM.INFO." + stream,
+			"$KV." + name + ".>",
+			api + "DIRECT.GET." + stream + ".>",
+			api + "CONSUMER.CREATE." + stream + ".>",
+			api + "CONSUMER.INFO." + stream + ".*",
+			api + "CONSUMER.DELETE." + stream + ".*",
+			"$JS.FC." + stream + ".>", // to answer the watch's flow control
+		}
+	}
 	return map[Role]grant{
 		Gateway: {
-			pub: []string{
+			pub: slices.Concat([]string{
 				prefix + ".events.*.*.>",
 				prefix + ".approvals.pending.*",
 				prefix + ".approvals.outcome.*",
 				api + "STREAM.INFO." + EventsStream, // to check the streams' settings
 				api + "STREAM.INFO." + ApprovalsStream,
-				api + "STREAM.INFO." + pendingStream,
-				"$KV." + PendingBucket + ".>",
-				api + "DIRECT.GET." + pendingStream + ".>",
-				api + "CONSUMER.CREATE." + pendingStream + ".>", // to watch the bucket
-				api + "CONSUMER.INFO." + pendingStream + ".*",
-				api + "CONSUMER.DELETE." + pendingStream + ".*",
-				"$JS.FC." + pendingStream + ".>", // to answer the watch's flow control
-			},
+			}, bucket(PendingBucket), bucket(RevokedBucket)),
 			sub: []string{
 				"_INBOX.gateway.>", prefix + ".approvals.answer.*", prefix + ".control.revoke",
 				prefix + ".recorders.*", prefix + ".alarms.*",

@@ -24,10 +24,10 @@ type StreamOptions struct {
 	Replicas int    // 0 is 1
 }
 
-// EnsureStreams makes the streams of events and of approvals and the bucket of
-// pending approvals, or checks those that are there. One with other settings is an
-// error and stays as it is: it may be somebody else's, and changing it needs a
-// decision. The gateway's own user may look but not make; on an external server
+// EnsureStreams makes the streams of events and of approvals and the buckets of
+// pending approvals and of revocations, or checks those that are there. One with other
+// settings is an error and stays as it is: it may be somebody else's, and changing it
+// needs a decision. The gateway's own user may look but not make; on an external server
 // whoever administers it makes them.
 func EnsureStreams(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 	if o.Prefix == "" {
@@ -45,7 +45,7 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 	for _, s := range []struct {
 		want  jetstream.StreamConfig
 		check func(have, want jetstream.StreamConfig) error
-	}{{eventsConfig(o), checkStream}, {approvalsConfig(o), checkStream}, {pendingConfig(o), checkPending}} {
+	}{{eventsConfig(o), checkStream}, {approvalsConfig(o), checkStream}, {pendingConfig(o), checkPending}, {revokedConfig(o), checkRevoked}} {
 		stream, err := js.Stream(ctx, s.want.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			if stream, err = js.CreateStream(ctx, s.want); err != nil {
@@ -89,15 +89,25 @@ func appendOnly(o StreamOptions, name, description string, subjects ...string) j
 // pendingConfig is the stream of a key-value bucket as nats.go makes one (ADR-8 of
 // NATS), so that every replica of the gateway finds it by its name.
 func pendingConfig(o StreamOptions) jetstream.StreamConfig {
+	c := bucketConfig(o, PendingBucket, "Sallyport: the state of approvals")
+	c.MaxAge = pendingAge
+	return c
+}
+
+// revokedConfig keeps what is revoked until it is lifted, however long that is.
+func revokedConfig(o StreamOptions) jetstream.StreamConfig {
+	return bucketConfig(o, RevokedBucket, "Sallyport: what operators have revoked")
+}
+
+func bucketConfig(o StreamOptions, bucket, description string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:        pendingStream,
-		Description: "Sallyport: the state of approvals",
-		Subjects:    []string{"$KV." + PendingBucket + ".>"},
+		Name:        "KV_" + bucket,
+		Description: description,
+		Subjects:    []string{"$KV." + bucket + ".>"},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardNew,
 		MaxMsgs:     -1, MaxBytes: -1, MaxMsgsPerSubject: 1, MaxMsgSize: -1, MaxConsumers: -1,
-		MaxAge:      pendingAge,
 		Replicas:    max(o.Replicas, 1),
 		Duplicates:  dedupeWindow,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true,
@@ -114,9 +124,17 @@ func checkPending(have, want jetstream.StreamConfig) error {
 		have.Discard != want.Discard, have.Retention != want.Retention, !have.AllowDirect, have.NoAck, have.Sealed,
 		have.MaxAge != 0 && have.MaxAge < pendingAge, have.Mirror != nil, len(have.Sources) > 0, have.RePublish != nil, have.SubjectTransform != nil,
 		have.Replicas < want.Replicas:
-		return fmt.Errorf("stream %s exists with settings that could lose or show the state of approvals: it must be that of a key-value bucket in files with history 1, discard new, direct get and a max_age of %s or more, without mirror, sources, republish or transform, with %d replicas; change them, or use another NATS account", want.Name, pendingAge, want.Replicas)
+		return fmt.Errorf("stream %s exists with settings that could lose or show the state of approvals or revocations: it must be that of a key-value bucket in files with history 1, discard new, direct get and a max_age of %s or more, without mirror, sources, republish or transform, with %d replicas; change them, or use another NATS account", want.Name, pendingAge, want.Replicas)
 	}
 	return nil
+}
+
+// checkRevoked is checkPending for the other bucket, whose values must not end.
+func checkRevoked(have, want jetstream.StreamConfig) error {
+	if age := have.MaxAge; age != 0 {
+		return fmt.Errorf("stream %s exists with a max_age of %s, which could lose revocations: they would end by themselves; set it to 0, or use another NATS account", want.Name, age)
+	}
+	return checkPending(have, want)
 }
 
 // checkStream names every setting of an existing stream by which an event could

@@ -97,6 +97,16 @@ func TestEnsureStreamsChecksApprovals(t *testing.T) {
 			c.MaxAge = pendingAge / 100
 			return c
 		},
+		"revocations that end by themselves": func() jetstream.StreamConfig {
+			c := revokedConfig(StreamOptions{})
+			c.MaxAge = pendingAge
+			return c
+		},
+		"revocations in memory": func() jetstream.StreamConfig {
+			c := revokedConfig(StreamOptions{})
+			c.Storage = jetstream.MemoryStorage
+			return c
+		},
 		"state in memory": func() jetstream.StreamConfig {
 			c := pendingConfig(StreamOptions{})
 			c.Storage = jetstream.MemoryStorage
