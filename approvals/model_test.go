@@ -34,11 +34,12 @@ func modelRequest(needed ...Needed) Request {
 
 // world is a record and what an observer remembers of it.
 type world struct {
-	Record Record
-	Now    int      // index into instants
-	First  State    // the first state that was not pending
-	Uses   int      // claims that were given
-	Path   []string `json:"-"`
+	Record  Record
+	Now     int   // index into instants
+	First   State // the first state that was not pending
+	Uses    int   // claims that were given
+	Revoked bool
+	Path    []string `json:"-"`
 }
 
 // Before the grants end, after, and the moment at which the approval expires.
@@ -136,6 +137,13 @@ func makeSteps() []step {
 			return nil
 		}},
 	}
+	out = append(out, step{"revoke", func(w *world) error {
+		if !w.Record.Revoke(w.now()) {
+			return fmt.Errorf("not now")
+		}
+		w.Revoked = true
+		return nil
+	}})
 	for _, exchange := range []string{"x", "y"} {
 		out = append(out, step{"claim " + exchange, func(w *world) error {
 			if err := w.Record.Claim(exchange, w.now()); err != nil {
@@ -201,7 +209,7 @@ func (w *world) check(t *testing.T) {
 	if w.Uses > 1 && (len(allows) == 0 || w.Uses > 2) {
 		fail("used more often than was granted")
 	}
-	if w.Uses > 0 && r.State != StateUsed && r.Grant == nil {
+	if w.Uses > 0 && r.State != StateUsed && r.Grant == nil && !w.Revoked {
 		fail("used, and still open")
 	}
 }
@@ -213,7 +221,10 @@ func (w *world) follows(t *testing.T, before world) {
 	if before.First != "" && before.First != StateApproved && w.Record.State != before.First {
 		fail("a terminal state was not final")
 	}
-	if before.First == StateApproved && w.Record.State != StateApproved && w.Record.State != StateUsed {
+	if w.Revoked && (w.Record.State != StateCancelled || w.Record.Grant != nil || w.Uses > before.Uses) {
+		fail("revoked, and not over")
+	}
+	if before.First == StateApproved && !w.Revoked && w.Record.State != StateApproved && w.Record.State != StateUsed {
 		fail("an approval was taken back")
 	}
 	if before.Record.State == StateUsed && w.Record.State != StateUsed {

@@ -1,0 +1,57 @@
+package approvals
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/event"
+)
+
+// What waits and what was allowed of whom is revoked leads to nothing any more, on
+// every gateway; what is others' goes on.
+func TestBrokerRevoke(t *testing.T) {
+	all := brokers(t, 2, time.Now)
+	needed := Needed{Groups: []string{"sre"}, Count: 1}
+	allow := func(r Request, grant *Leave) {
+		t.Helper()
+		vote := Vote{Issuer: "https://people", Subject: "ann", Groups: []string{"sre"}, Decision: Allow}
+		if _, err := all[0].change(t.Context(), r.Approval, r.Digest, func(r *Record) error { return r.Vote(vote, grant, time.Now()) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	requests := map[string]Request{}
+	for i, name := range []string{"pending", "approved", "granted", "another's"} {
+		r := liveRequest(i, needed)
+		if name == "another's" {
+			r.Who = event.UserIdentity{Issuer: "https://idp", Subject: "other"}
+		}
+		requests[name] = r
+		if _, err := all[0].Ask(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow(requests["approved"], nil)
+	allow(requests["granted"], &Leave{Until: time.Now().Add(time.Hour), Left: 3})
+	if _, err := all[0].Claim(t.Context(), requests["granted"].Approval, requests["granted"].Digest, "x"); err != nil {
+		t.Fatal(err)
+	}
+	allow(requests["another's"], nil)
+	ids, err := all[0].Revoke(t.Context(), func(r Request) bool { return r.Who.Subject == "bot" })
+	want := []string{requests["pending"].Approval, requests["approved"].Approval, requests["granted"].Approval}
+	slices.Sort(want)
+	if err != nil || !slices.Equal(ids, want) {
+		t.Errorf("ended %v %v, want %v", ids, err, want)
+	}
+	for name, r := range requests {
+		for i, b := range all {
+			if _, err := b.Claim(t.Context(), r.Approval, r.Digest, fmt.Sprint("later ", i)); (err == nil) != (name == "another's" && i == 0) {
+				t.Errorf("%s on gateway %d: %v", name, i, err)
+			}
+		}
+	}
+	if again, err := all[1].Revoke(t.Context(), func(r Request) bool { return r.Who.Subject == "bot" }); err != nil || again != nil {
+		t.Errorf("again %v %v", again, err)
+	}
+}
