@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/revocation"
 )
 
 // schema is what the test reads of a schema.
@@ -60,7 +61,7 @@ var described = []any{
 	event.SessionOpened{}, event.Request{}, event.Decision{}, event.ApprovalPending{}, event.ApprovalVote{}, event.ApprovalOutcome{}, event.Credential{},
 	event.Response{}, event.Aborted{}, event.Refused{}, event.SessionClosed{}, event.Revoked{},
 	event.Common{}, event.Operation{}, event.UserIdentity{}, event.Resource{}, event.Digest{}, event.Finding{}, event.Risk{}, event.Needed{}, event.Vote{},
-	approvals.Answer{}, approvals.Grant{}, approvals.Reply{},
+	approvals.Answer{}, approvals.Grant{}, approvals.Reply{}, revocation.Order{}, revocation.Confirmation{},
 	event.Enrichment{}, event.Described{}, event.Tag{},
 }
 
@@ -188,12 +189,12 @@ func TestAsyncAPIKinds(t *testing.T) {
 	if !maps.Equal(kinds, told) {
 		t.Errorf("there are %v, described are %v", kinds, told)
 	}
-	for channel, want := range map[string]string{"pending": "approvalPending", "outcome": "approvalOutcome", "answer": "answer", "reply": "reply"} {
+	for channel, want := range map[string]string{"pending": "approvalPending", "outcome": "approvalOutcome", "answer": "answer", "reply": "reply", "revoke": "order", "confirmation": "confirmation"} {
 		if m := d.Channels[channel].Messages; len(m) != 1 || m[want].Ref != "#/components/messages/"+want {
 			t.Errorf("channel %s has %v", channel, m)
 		}
 	}
-	for channel, want := range map[string]string{"events": "events.{session}.{exchange}.{kind}", "pending": "approvals.pending.{approval}", "outcome": "approvals.outcome.{approval}", "answer": "approvals.answer.{approval}"} {
+	for channel, want := range map[string]string{"events": "events.{session}.{exchange}.{kind}", "pending": "approvals.pending.{approval}", "outcome": "approvals.outcome.{approval}", "answer": "approvals.answer.{approval}", "revoke": "control.revoke"} {
 		if d.Channels[channel].Address != "sallyport."+want {
 			t.Errorf("channel %s is at %s", channel, d.Channels[channel].Address)
 		}

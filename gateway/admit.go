@@ -53,7 +53,7 @@ func (g *Gateway) Admit(ctx context.Context, c mitm.Connect) mitm.Admission {
 		// They are never tunnelled, and our CA may not vouch for them either.
 		return refuse(http.StatusForbidden, refusal.New(refusal.Unidentified, "this name is AWS's, but no API endpoint: the gateway neither signs for it nor lets it through"))
 	case aws && c.Port == 443:
-		return mitm.Admission{Action: mitm.Intercept, Handler: &handler{Gateway: g, caller: who}}
+		return mitm.Admission{Action: mitm.Intercept, Handler: &handler{Gateway: g, caller: who}, Began: g.began(ctx, who, false)}
 	case aws:
 		return refuse(http.StatusForbidden, refusal.New(refusal.Denied, "AWS is reached on port 443 only"))
 	case !g.tunnels[c.Host+":"+strconv.Itoa(int(c.Port))]:
@@ -61,7 +61,10 @@ func (g *Gateway) Admit(ctx context.Context, c mitm.Connect) mitm.Admission {
 	case who.problem != nil:
 		return refuse(http.StatusForbidden, who.problem)
 	}
-	return mitm.Admission{Action: mitm.Tunnel}
+	if e := g.Revocations.Refusal(ctx, who.revocable("", "")); e != nil {
+		return refuse(http.StatusForbidden, g.said(e))
+	}
+	return mitm.Admission{Action: mitm.Tunnel, Began: g.began(ctx, who, true)}
 }
 
 // vouches reports whether the CA's name constraints cover a host.

@@ -28,7 +28,7 @@ type approver struct {
 
 func newApprover(t *testing.T, r *rig) *approver {
 	t.Helper()
-	nc, err := nats.Connect(r.srv.NATS, nats.UserCredentials(filepath.Join(r.state, "nats", "approver.creds")), nats.CustomInboxPrefix("_INBOX.approver"))
+	nc, err := nats.Connect(r.srv.NATS, nats.UserCredentials(filepath.Join(r.creds, "approver.creds")), nats.CustomInboxPrefix("_INBOX.approver"))
 	must(t, err)
 	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -93,6 +94,19 @@ func (r *rig) tunnel(t *testing.T, host, token string) *tunnel {
 	c := tls.Client(nc, &tls.Config{ServerName: host, RootCAs: r.roots, MinVersion: tls.VersionTLS12, Time: r.clock.now})
 	must(t, c.HandshakeContext(t.Context()))
 	return &tunnel{Conn: c, r: bufio.NewReader(c), host: host}
+}
+
+// clientOf is tunnel for a goroutine of its own, which may not end the test.
+func (r *rig) clientOf(nc net.Conn, host, token string) (*tunnel, error) {
+	if _, err := fmt.Fprintf(nc, "CONNECT %s:443 HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", host, basic(token)); err != nil {
+		return nil, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(nc), &http.Request{Method: http.MethodConnect})
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("CONNECT: %w", errors.Join(err, errors.New("refused")))
+	}
+	c := tls.Client(nc, &tls.Config{ServerName: host, RootCAs: r.roots, MinVersion: tls.VersionTLS12, Time: r.clock.now})
+	return &tunnel{Conn: c, r: bufio.NewReader(c), host: host}, c.Handshake()
 }
 
 // answer is one answer, its body read whole.

@@ -76,23 +76,24 @@ type Target struct {
 
 // Config is everything a Gateway needs. All fields but Log, Metrics and those of approvals are required.
 type Config struct {
-	Identifier *awsapi.Identifier
-	Verifier   *identity.Verifier
-	Sessions   *identity.Sessions
-	Policy     Policy
-	Recorder   Recorder
-	Minter     Minter
-	Masker     *mask.Masker
-	Upstream   Upstream
-	IDs        *event.IDs
-	Targets    map[string]Target
-	Default    string   // name of the default target
-	Tunnel     []string // host:port passed through untouched
-	SpoolDir   string   // folder for bodies that must be read whole; "": the system's for temporary files
-	Source     string   // CloudEvents source of this gateway
-	Now        func() time.Time
-	Log        *slog.Logger
-	Metrics    *Metrics
+	Identifier  *awsapi.Identifier
+	Verifier    *identity.Verifier
+	Sessions    *identity.Sessions
+	Revocations Revocations
+	Policy      Policy
+	Recorder    Recorder
+	Minter      Minter
+	Masker      *mask.Masker
+	Upstream    Upstream
+	IDs         *event.IDs
+	Targets     map[string]Target
+	Default     string   // name of the default target
+	Tunnel      []string // host:port passed through untouched
+	SpoolDir    string   // folder for bodies that must be read whole; "": the system's for temporary files
+	Source      string   // CloudEvents source of this gateway
+	Now         func() time.Time
+	Log         *slog.Logger
+	Metrics     *Metrics
 	// Approvals asks people; nil refuses what needs them.
 	Approvals Approvals
 	Hold      time.Duration // how long a request stays open for an answer
@@ -103,6 +104,7 @@ type Config struct {
 type Gateway struct {
 	Config
 	tunnels  map[string]bool
+	live     live
 	suffixes []string // DNS suffixes below which AWS has its API endpoints
 	memory   *pool
 	disk     *pool
@@ -118,7 +120,7 @@ func New(c Config) (*Gateway, error) {
 	var problems []error
 	for name, missing := range map[string]bool{
 		"Identifier": c.Identifier == nil, "Verifier": c.Verifier == nil, "Sessions": c.Sessions == nil,
-		"Policy": c.Policy == nil, "Recorder": c.Recorder == nil, "Minter": c.Minter == nil,
+		"Revocations": c.Revocations == nil, "Policy": c.Policy == nil, "Recorder": c.Recorder == nil, "Minter": c.Minter == nil,
 		"Masker": c.Masker == nil, "Upstream": c.Upstream == nil, "IDs": c.IDs == nil,
 		"Expires": c.Approvals != nil && c.Expires <= 0,
 		"Now":     c.Now == nil, "Source": c.Source == "", "Targets": len(c.Targets) == 0,

@@ -38,7 +38,9 @@ type exchange struct {
 	call     *awsapi.Call
 	form     *form // of a form upload
 	decision *policy.Decision
-	ask      *ask // where people are asked; nil: nowhere
+	live     *liveRequest
+	cut      context.Context // ends when the request is revoked, with a refusal as its cause; nil until it can be
+	ask      *ask            // where people are asked; nil: nowhere
 	digest   string
 	enriches string   // the exchange that this read of the gateway's own is for; "" for agents' requests
 	recorded bool     // request and decision events are durable
@@ -72,7 +74,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.shape = h.Identifier.ShapeOf(x.request)
 	if err := h.walk(r.Context(), x); err != nil {
-		h.refuse(x, refusal.Of(err))
+		h.refuse(x, x.revoked(refusal.Of(err)))
 	}
 }
 
@@ -90,6 +92,9 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 	}
 	x.shape = head.Shape()
 	if head, err = h.readForm(ctx, x, head); err != nil { // 4, of a form upload
+		return err
+	}
+	if ctx, err = h.enter(ctx, x); err != nil {
 		return err
 	}
 	body, err := h.readBody(ctx, x, head) // 4
@@ -146,6 +151,9 @@ func (h *handler) identify(ctx context.Context, x *exchange) error {
 	}
 	if err := h.Verifier.Recheck(h.caller.principal, h.Now()); err != nil {
 		return err
+	}
+	if e := h.Revocations.Refusal(ctx, h.caller.revocable("", "")); e != nil {
+		return h.said(e)
 	}
 	s, opened := h.Sessions.Touch(h.caller.principal, h.caller.label)
 	x.session = s

@@ -79,6 +79,7 @@ func (g *Gateway) recordRefused(ctx context.Context, who *caller, userAgent stri
 // as aborted, and the client's connection closed, so that the answer cannot look
 // complete.
 func (h *handler) cut(x *exchange, e *refusal.Error) {
+	e = x.revoked(e)
 	if x.recorded {
 		h.Metrics.aborted.Inc()
 		h.record(x.r.Context(), x, h.abortedEvent(x, e))

@@ -37,6 +37,7 @@ type rig struct {
 	bus   *bus.Server // nil unless rigOptions.externalBus
 	srv   *server.Server
 	state string
+	creds string // folder of the bus's credentials
 	log   *logBuffer
 	roots *x509.CertPool // the gateway's CA
 	nats  *nats.Conn     // the operator's, to read the stream
@@ -53,6 +54,8 @@ type rigOptions struct {
 	proxy       string // further keys below proxy:
 	endpoint    string // in place of the simulated AWS
 	externalBus bool   // NATS outside of the gateway, so that it can be stopped
+	on          *rig   // another gateway beside this one, on its bus
+	natsURL     string // another way to that
 	plainHTTP   bool
 	webIdentity *awstest.OIDCProvider // trusted by AWS; issuer and root are filled in
 	noBase      bool                  // the gateway has no AWS identity of its own
@@ -95,6 +98,9 @@ const defaultTargets = `
 func newRig(t *testing.T, o rigOptions) *rig {
 	t.Helper()
 	r := &rig{t: t, clock: o.clock, log: &logBuffer{}, idp: o.idp}
+	if o.on != nil {
+		r.idp, r.clock = o.on.idp, o.on.clock
+	}
 	var err error
 	if r.clock == nil {
 		r.clock = &clock{}
@@ -115,12 +121,18 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	r.state = or(o.state, filepath.Join(dir, "state"))
 	nats := `nats: {listen: "127.0.0.1:0"}`
 	busDir := filepath.Join(r.state, "nats")
+	if o.on != nil {
+		o.externalBus, r.bus = true, o.on.bus
+		busDir = filepath.Dir(r.bus.CredsFile(bus.Operator))
+	}
 	if o.externalBus {
-		busDir = filepath.Join(dir, "bus")
-		r.bus, err = bus.Start(t.Context(), bus.ServerOptions{Dir: busDir})
-		must(t, err)
-		t.Cleanup(r.bus.Shutdown)
-		nats = fmt.Sprintf("nats: {url: %q, creds_file: %q}", r.bus.URL(), r.bus.CredsFile(bus.Gateway))
+		if r.bus == nil {
+			busDir = filepath.Join(dir, "bus")
+			r.bus, err = bus.Start(t.Context(), bus.ServerOptions{Dir: busDir})
+			must(t, err)
+			t.Cleanup(r.bus.Shutdown)
+		}
+		nats = fmt.Sprintf("nats: {url: %q, creds_file: %q}", or(o.natsURL, r.bus.URL()), r.bus.CredsFile(bus.Gateway))
 	}
 	if o.approvals != "" {
 		o.extra += fmt.Sprintf("approvals: {%s, approver_issuers: [{issuer: %q, audience: %s, ca_file: %q}]}", o.approvals, r.idp.URL, approverAudience, write(t, dir, "idp.crt", r.idp.RootPEM()))
@@ -157,10 +169,18 @@ admin: {listen: ""}
 	must(t, err)
 	r.roots = x509.NewCertPool()
 	r.roots.AppendCertsFromPEM(root)
-	r.nats, err = bus.Connect(t.Context(), bus.Options{Role: bus.Operator, URL: r.srv.NATS, CredsFile: filepath.Join(busDir, "operator.creds")})
+	r.nats, err = bus.Connect(t.Context(), bus.Options{Role: bus.Operator, URL: r.busURL(), CredsFile: filepath.Join(busDir, "operator.creds")})
 	must(t, err)
 	t.Cleanup(r.nats.Close)
+	r.creds = busDir
 	return r
+}
+
+func (r *rig) busURL() string {
+	if r.bus != nil {
+		return r.bus.URL()
+	}
+	return r.srv.NATS
 }
 
 // close stops the gateway and its recorder, after which the records are whole.

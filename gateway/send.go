@@ -124,7 +124,7 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 	}
 	x.stage = "send"
 	h.Metrics.overhead.Observe(h.Now().Sub(x.start).Seconds())
-	resp, err := h.Upstream.For(x.session.ID).RoundTrip(req)
+	resp, err := h.Upstream.For(x.session.ID).RoundTrip(req.WithContext(x.live.onWire(req.Context())))
 	if err != nil {
 		return nil, unsent(ctx, canonical.Host(), err)
 	}

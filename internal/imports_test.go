@@ -52,7 +52,7 @@ func ours(name string) string { return module + name }
 func TestOnlySomeMayImport(t *testing.T) {
 	pkgs := list(t)
 	only := map[string][]string{
-		"github.com/nats-io/nats.go":                          {"recorder", "approvals", "internal/bus", "examples/recorder", "examples/approver"},
+		"github.com/nats-io/nats.go":                          {"recorder", "approvals", "revocation", "internal/bus", "examples/recorder", "examples/approver"},
 		"github.com/nats-io/nats-server/v2":                   {"internal/bus"},
 		"github.com/aws/aws-sdk-go-v2/service/sts":            {"jit"},
 		"github.com/aws/aws-sdk-go-v2/aws/signer/v4":          {"jit"},
@@ -107,18 +107,19 @@ func TestPurePackages(t *testing.T) {
 func TestMustNotKnow(t *testing.T) {
 	pkgs := list(t)
 	rules := map[string][]string{
-		"mitm":      {ours("awsapi"), ours("policy"), ours("jit"), ours("identity"), "github.com/aws/"},
-		"ca":        {ours("awsapi"), ours("policy"), ours("jit"), ours("identity"), "github.com/aws/"},
-		"awsapi":    {ours("policy"), ours("jit"), ours("gateway"), "github.com/aws/"},
-		"policy":    {ours("jit"), ours("gateway"), ours("identity"), "github.com/aws/"},
-		"mask":      {ours("jit"), ours("gateway"), ours("identity"), "github.com/aws/"},
-		"event":     {ours("jit"), ours("gateway"), ours("identity"), ours("awsapi"), "github.com/aws/"},
-		"recorder":  {ours("jit"), ours("gateway"), ours("identity"), ours("policy"), "github.com/aws/"},
-		"identity":  {ours("jit"), ours("gateway"), ours("awsapi"), ours("policy"), "github.com/aws/"},
-		"jit":       {ours("gateway"), ours("policy"), ours("identity"), ours("recorder")},
-		"approvals": {ours("jit"), ours("gateway")},
-		"enrich":    {ours("jit"), ours("gateway"), ours("policy"), ours("identity"), "github.com/aws/"},
-		"launch":    {ours("jit"), ours("gateway"), ours("policy"), ours("awsapi")},
+		"mitm":       {ours("awsapi"), ours("policy"), ours("jit"), ours("identity"), "github.com/aws/"},
+		"ca":         {ours("awsapi"), ours("policy"), ours("jit"), ours("identity"), "github.com/aws/"},
+		"awsapi":     {ours("policy"), ours("jit"), ours("gateway"), "github.com/aws/"},
+		"policy":     {ours("jit"), ours("gateway"), ours("identity"), "github.com/aws/"},
+		"mask":       {ours("jit"), ours("gateway"), ours("identity"), "github.com/aws/"},
+		"event":      {ours("jit"), ours("gateway"), ours("identity"), ours("awsapi"), "github.com/aws/"},
+		"recorder":   {ours("jit"), ours("gateway"), ours("identity"), ours("policy"), "github.com/aws/"},
+		"identity":   {ours("jit"), ours("gateway"), ours("awsapi"), ours("policy"), "github.com/aws/"},
+		"jit":        {ours("gateway"), ours("policy"), ours("identity"), ours("recorder")},
+		"approvals":  {ours("jit"), ours("gateway")},
+		"revocation": {ours("jit"), ours("gateway"), ours("policy"), ours("awsapi"), "github.com/aws/"},
+		"enrich":     {ours("jit"), ours("gateway"), ours("policy"), ours("identity"), "github.com/aws/"},
+		"launch":     {ours("jit"), ours("gateway"), ours("policy"), ours("awsapi")},
 	}
 	// AWS's own reader of event stream framing knows neither requests nor keys; mask
 	// reads with it what the SDKs read.

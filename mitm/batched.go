@@ -36,6 +36,9 @@ func newBatched(c net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, config *
 	return &batched{Conn: side(w, config), wire: w}
 }
 
+// NetConn is the connection under TLS, whose closing waits for nobody.
+func (c *batched) NetConn() net.Conn { return c.wire.Conn }
+
 // Read implements io.Reader.
 func (c *batched) Read(p []byte) (int, error) {
 	c.reading.Lock()

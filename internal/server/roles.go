@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -27,6 +28,7 @@ import (
 	"github.com/sallyport/sallyport/mitm"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/recorder"
+	"github.com/sallyport/sallyport/revocation"
 )
 
 // BaseKey is a static AWS identity of the gateway, for the simulated AWS.
@@ -173,8 +175,20 @@ func (s *Server) startGateway(ctx context.Context) error {
 		return err
 	}
 	source := "sallyport/" + eventIDs.New()
+	var broker *approvals.Broker
+	revoked, err := revocation.NewList(ctx, revocation.Options{
+		Conn: conn, Prefix: c.NATS.SubjectPrefix, Source: source, Targets: slices.Collect(maps.Keys(c.Targets)), Now: s.opts.Now, Log: s.opts.Log,
+		Session: sessionOf(sessions),
+		Enforce: func(ctx context.Context, r revocation.Revocation) revocation.Ended { return revoke(ctx, gw, broker, r) },
+		Record: func(ctx context.Context, r revocation.Revocation, e revocation.Ended) error {
+			return publisher.Append(ctx, gw.RevokedEvent(r, e))
+		},
+	})
+	if err != nil {
+		return err
+	}
 	var asker gateway.Approvals // stays nil where nobody could answer
-	broker, err := s.broker(ctx, approvals.Options{Conn: conn, Verifier: approvers, Append: publisher.Append, IDs: eventIDs, Source: source})
+	broker, err = s.broker(ctx, approvals.Options{Conn: conn, Verifier: approvers, Append: publisher.Append, IDs: eventIDs, Source: source})
 	if err != nil {
 		return err
 	}
@@ -184,12 +198,16 @@ func (s *Server) startGateway(ctx context.Context) error {
 	gw, err = gateway.New(gateway.Config{
 		Approvals: asker, Hold: c.Approvals.Hold, Expires: c.Approvals.Expires,
 		SpoolDir:   spool,
-		Identifier: ids, Verifier: verifier, Sessions: sessions, Policy: rules, Recorder: publisher, Minter: minter,
+		Identifier: ids, Verifier: verifier, Sessions: sessions, Revocations: revoked, Policy: rules, Recorder: publisher, Minter: minter,
 		Masker:   masker,
 		Upstream: upstream, IDs: eventIDs, Targets: targets(c), Default: c.DefaultTarget(), Tunnel: c.Tunnels(),
 		Source: source, Now: s.opts.Now, Log: s.opts.Log, Metrics: gateway.NewMetrics(s.registry),
 	})
 	if err != nil {
+		return err
+	}
+	s.onStop("revocations", func(context.Context) error { revoked.Close(); return nil })
+	if err := revoked.Start(ctx); err != nil {
 		return err
 	}
 	ticker := time.NewTicker(policyInterval)
