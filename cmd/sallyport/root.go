@@ -36,7 +36,7 @@ On a laptop:    sallyport init, sallyport serve, sallyport run -- aws s3 ls`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{err, cmd.CommandPath()} })
 	root.AddCommand(
 		newDemo(), newInit(), newServe(), newCheck(), newRun(), newEnv(), newToken(),
-		newCA(), newApprovals(), newSessions(), newPolicy(), newMask(), newCompletion(), newVersion(),
+		newCA(), newApprovals(), newSessions(), newRevoke(), newPolicy(), newMask(), newCompletion(), newVersion(),
 	)
 	for _, c := range root.Commands() {
 		usageArgs(c)
