@@ -263,7 +263,7 @@ func (b *Broker) change(ctx context.Context, approval, digest string, step func(
 		if err != nil {
 			return Record{}, err
 		}
-		before := r.State
+		before, votes := r.State, len(r.Votes)
 		if err := step(&r); err != nil {
 			return r, err
 		}
@@ -272,10 +272,15 @@ func (b *Broker) change(ctx context.Context, approval, digest string, step func(
 		} else if err != nil {
 			return Record{}, err
 		}
+		var vote []event.Data
+		if len(r.Votes) > votes {
+			vote = []event.Data{voteOf(&r)}
+		}
 		if before == StatePending && r.State != StatePending {
-			b.ended(ctx, r, revision)
+			b.ended(ctx, r, revision, vote...)
 		} else {
 			b.learn(r, revision)
+			b.voted(ctx, r, vote)
 		}
 		return r, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,39 +141,60 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 		must(t, err)
 		return b
 	}
+	read := 0
 	token := func(token string) []byte { return with(func(x *approvals.Answer) { x.Token = token }) }
 	for _, test := range []struct {
 		name string
 		body []byte
 		want string
+		who  string // whose answer it was, where its token is good
 	}{
-		{"another digest", with(func(x *approvals.Answer) { x.Digest = strings.Repeat("ab", 32) }), "ended"},
-		{"upper case", with(func(x *approvals.Answer) { x.Digest = strings.ToUpper(x.Digest) }), "hex"},
-		{"another approval", with(func(x *approvals.Answer) { x.Approval = "01J0000000000000000000000A" }), "subject"},
-		{"no decision", with(func(x *approvals.Answer) { x.Decision = "" }), "decision"},
-		{"no token", token(""), "token"},
-		{"an agent's token", token(r.tokenOf("ann", "sre")), "audience"},
-		{"a token for both", token(r.person("ann", map[string]any{"aud": []string{audience, approverAudience}})), "audience"},
-		{"a forged token", token(good.Token[:len(good.Token)-8] + "AAAAAAAA"), "signature"},
-		{"an old token", token(r.person("ann", map[string]any{"exp": r.clock.now().Add(-5 * time.Minute).Unix()})), "expired"},
-		{"the agent itself", token(r.person("agent-1", nil)), "own request"},
-		{"the agent's address", token(r.person("owner", map[string]any{"email": "owner@ACME.example", "email_verified": true})), "own request"},
-		{"another group", token(r.person("eve", map[string]any{"groups": []string{"guests"}})), "none of the groups"},
-		{"a program", token(r.person("ci", map[string]any{"name": ""})), "program"},
-		{"a program with a name", token(r.person("ci", map[string]any{"client_id": "ci"})), "program"},
-		{"unknown members", []byte(strings.Replace(string(with(func(*approvals.Answer) {})), "{", `{"force":true,`, 1)), "not a JSON object"},
-		{"two answers", append(with(func(*approvals.Answer) {}), '{', '}'), "behind"},
-		{"not JSON", []byte("yes"), "not a JSON object"},
-		{"too long", append(with(func(*approvals.Answer) {}), bytes.Repeat([]byte(" "), approvals.MaxAnswer)...), "limit"},
-		{"a long reason", with(func(x *approvals.Answer) { x.Reason = strings.Repeat("x", approvals.MaxReason+1) }), "limit"},
-		{"a grant without end", with(func(x *approvals.Answer) { x.Grant = &approvals.Grant{For: "999h", Count: 1} }), "grant"},
+		{"another digest", with(func(x *approvals.Answer) { x.Digest = strings.Repeat("ab", 32) }), "ended", "ann"},
+		{"upper case", with(func(x *approvals.Answer) { x.Digest = strings.ToUpper(x.Digest) }), "hex", ""},
+		{"another approval", with(func(x *approvals.Answer) { x.Approval = "01J0000000000000000000000A" }), "subject", ""},
+		{"no decision", with(func(x *approvals.Answer) { x.Decision = "" }), "decision", ""},
+		{"no token", token(""), "token", ""},
+		{"an agent's token", token(r.tokenOf("ann", "sre")), "audience", ""},
+		{"a token for both", token(r.person("ann", map[string]any{"aud": []string{audience, approverAudience}})), "audience", ""},
+		{"a forged token", token(good.Token[:len(good.Token)-8] + "AAAAAAAA"), "signature", ""},
+		{"an old token", token(r.person("ann", map[string]any{"exp": r.clock.now().Add(-5 * time.Minute).Unix()})), "expired", ""},
+		{"the agent itself", token(r.person("agent-1", nil)), "own request", "agent-1"},
+		{"the agent's address", token(r.person("owner", map[string]any{"email": "owner@ACME.example", "email_verified": true})), "own request", "owner"},
+		{"another group", token(r.person("eve", map[string]any{"groups": []string{"guests"}})), "none of the groups", "eve"},
+		{"a program", token(r.person("ci", map[string]any{"name": ""})), "program", "ci"},
+		{"a program with a name", token(r.person("ci", map[string]any{"client_id": "ci"})), "program", "ci"},
+		{"unknown members", []byte(strings.Replace(string(with(func(*approvals.Answer) {})), "{", `{"force":true,`, 1)), "not a JSON object", ""},
+		{"two answers", append(with(func(*approvals.Answer) {}), '{', '}'), "behind", ""},
+		{"not JSON", []byte("yes"), "not a JSON object", ""},
+		{"too long", append(with(func(*approvals.Answer) {}), bytes.Repeat([]byte(" "), approvals.MaxAnswer)...), "limit", ""},
+		{"a long reason", with(func(x *approvals.Answer) { x.Reason = strings.Repeat("x", approvals.MaxReason+1) }), "limit", ""},
+		{"a grant without end", with(func(x *approvals.Answer) { x.Grant = &approvals.Grant{For: "999h", Count: 1} }), "grant", "ann"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			reply := a.send(p.Approval, test.body)
 			if reply.Accepted || !strings.Contains(reply.Error, test.want) || strings.Contains(reply.Error, good.Token) {
 				t.Errorf("%+v, want %q", reply, test.want)
 			}
+			read++
+			d := refusedAnswers(t, r, read)[read-1]
+			if d.ErrorCode != "approval" || !strings.Contains(d.ErrorMessage, p.Approval) || !strings.Contains(d.ErrorMessage, test.want) || d.UserIdentity.Subject != test.who ||
+				(d.UserIdentity.Issuer != "") != (test.who != "") {
+				t.Errorf("on record is %+v, want %q by %q", d, test.want, test.who)
+			}
 		})
+	}
+	if _, err := a.nc.Request("sallyport.approvals.answer.01J0000000000000000000000A", with(func(x *approvals.Answer) { x.Approval = "01J0000000000000000000000A" }), 10*time.Second); err != nil {
+		t.Error(err) // one that there is not
+	}
+	if d := refusedAnswers(t, r, read+1)[read]; d.UserIdentity.Subject != "ann" || !strings.Contains(d.ErrorMessage, "ended") {
+		t.Errorf("%+v", d)
+	}
+	for _, e := range r.stored(t, "sallyport.events.>") {
+		text, err := event.Encode(e)
+		must(t, err)
+		if bytes.Contains(text, []byte(good.Token[:20])) || bytes.Contains(text, []byte(`"eyJ`)) {
+			t.Errorf("a token is on record: %s", text)
+		}
 	}
 	r.nothingSent(t)
 	a.accepted(p, approvals.Allow)
@@ -197,5 +219,45 @@ func TestOnlyApproversAnswer(t *testing.T) {
 		if _, err := a.nc.Request(subject, []byte("{}"), 200*time.Millisecond); err == nil {
 			t.Errorf("an approver reached %s", subject)
 		}
+	}
+}
+
+// refusedAnswers are the refused answers on record, so many as there must be.
+func refusedAnswers(t *testing.T, r *rig, n int) []*event.Refused {
+	t.Helper()
+	var out []*event.Refused
+	for _, e := range r.stored(t, "sallyport.events.none.*.refused") {
+		if d, ok := e.Data.(*event.Refused); ok {
+			out = append(out, d)
+		}
+	}
+	if len(out) != n {
+		t.Fatalf("%d refused answers are on record, want %d", len(out), n)
+	}
+	return out
+}
+
+// The record tells who agreed first, before the approval has ended.
+func TestVotesOnRecord(t *testing.T) {
+	r := newRig(t, rigOptions{policy: strings.Replace(askPolicy, "{groups: [sre]}", "{groups: [sre], count: 2}", 1), approvals: "hold: 30s"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	got := r.put(t, "x")
+	p := pendingOf(t, pending())
+	a.accepted(p, approvals.Allow) // ann
+	one := data[*event.ApprovalVote](t, r.stored(t, "sallyport.events.*."+p.RequestID+".approval.vote"))
+	if one.Vote.Subject != "ann" || one.State != "pending" || one.Approval != p.Approval || one.Digest != p.Digest || one.UserIdentity.Subject != "agent-1" || one.Vote.Reason != "because" {
+		t.Errorf("%+v", one)
+	}
+	if reply := a.answer(p, approvals.Allow, r.person("bob", nil), ""); !reply.Accepted {
+		t.Fatal(reply.Error)
+	}
+	passed(t, <-got, http.StatusOK)
+	list := r.stored(t, "sallyport.events.*."+p.RequestID+".approval.*")
+	if want := []event.Kind{event.KindApprovalPending, event.KindApprovalVote, event.KindApprovalVote, event.KindApprovalOutcome}; !slices.Equal(kinds(list), want) {
+		t.Fatalf("%v, want %v", kinds(list), want)
+	}
+	if v, ok := list[2].Data.(*event.ApprovalVote); !ok || v.Vote.Subject != "bob" || v.State != "approved" {
+		t.Errorf("%+v", list[2].Data)
 	}
 }

@@ -70,7 +70,7 @@ func TestHeldAndApproved(t *testing.T) {
 	if o, ok := outcome().Data.(*event.ApprovalOutcome); !ok || o.Outcome != approvals.Approved || o.Approval != p.Approval || o.Approvers[0].Subject != "ann" {
 		t.Errorf("%+v", o)
 	}
-	r.wantKinds(t, x.id(), event.KindRequest, event.KindApprovalPending, event.KindApprovalOutcome, event.KindDecision, event.KindCredential, event.KindResponse)
+	r.wantKinds(t, x.id(), event.KindRequest, event.KindApprovalPending, event.KindApprovalVote, event.KindApprovalOutcome, event.KindDecision, event.KindCredential, event.KindResponse)
 	if n := r.sent(t); n != 1 {
 		t.Errorf("%d calls were sent", n)
 	}
