@@ -166,6 +166,10 @@ type Record struct {
 	UsedBy  string    `json:"usedBy,omitempty"` // the exchange that was let through
 	UsedAt  time.Time `json:"usedAt,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"` // when it was decided, expired or cancelled
+	// Announced: people were told. Until then, Announcing is when a gateway last set
+	// out to tell them in place of the one that began.
+	Announced  bool      `json:"announced,omitempty"`
+	Announcing time.Time `json:"announcing,omitzero"`
 }
 
 // Leave is what is left of a grant.

@@ -218,6 +218,7 @@ func (b *Broker) Ask(ctx context.Context, r Request) (Record, error) {
 			}
 			return Record{}, err
 		}
+		b.announced(ctx, r)
 		return rec, nil
 	}
 	return Record{}, errConflict

@@ -66,21 +66,26 @@ func (b *Broker) sweepEvery(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Sweep ends what has expired, and forgets what ended long ago. It runs every
-// second. Nothing depends on it: a claim and an answer look at the clock themselves.
+// Sweep ends what has expired, forgets what ended long ago, and makes known what its
+// gateway did not come to. It runs every second. Nothing depends on it: a claim and an answer look at the clock themselves.
 func (b *Broker) Sweep(ctx context.Context) {
 	now := b.o.Now()
-	var due []Request
+	var due, unknown []Request
 	b.mu.Lock()
 	for digest, k := range b.known {
 		switch r := k.record; {
 		case r.State == StatePending && !now.Before(r.Request.Expires):
 			due = append(due, r.Request)
+		case r.unannounced(now):
+			unknown = append(unknown, r.Request)
 		case r.State != StatePending && now.After(r.Deadline().Add(time.Hour)) && len(b.waiters[digest]) == 0:
 			delete(b.known, digest)
 		}
 	}
 	b.mu.Unlock()
+	for _, r := range unknown {
+		b.announceAgain(ctx, r)
+	}
 	for _, r := range due {
 		_, err := b.change(ctx, r.Approval, r.Digest, func(rec *Record) error {
 			if !rec.Expire(b.o.Now()) {
