@@ -20,6 +20,10 @@ import (
 // MaxPendingAll is how many approvals may wait at once, of all identities.
 const MaxPendingAll = 1000
 
+// MaxHeld is how many requests one gateway holds open for one approval. Clients repeat
+// a call that they gave up; more than a few at once is somebody filling memory.
+const MaxHeld = 8
+
 // attempts bounds how often a change is tried anew when another gateway was faster.
 const attempts = 16
 
@@ -27,6 +31,7 @@ const attempts = 16
 var (
 	ErrTooMany    = errors.New("too many of this identity's requests wait for an approval")
 	ErrTooManyAll = errors.New("too many requests wait for an approval")
+	ErrHeld       = errors.New("enough requests are held for this approval")
 	ErrClosed     = errors.New("the gateway is stopping")
 )
 

@@ -7,10 +7,15 @@ import (
 )
 
 // Wait returns once an approval is no longer pending, with its record; or with
-// ctx's error, or ErrClosed. Nothing is asked of NATS meanwhile.
+// ctx's error, or ErrClosed; or at once with ErrHeld where MaxHeld wait already. Nothing
+// is asked of NATS meanwhile.
 func (b *Broker) Wait(ctx context.Context, approval, digest string) (Record, error) {
 	changed := make(chan struct{}, 1)
 	b.mu.Lock()
+	if len(b.waiters[digest]) >= MaxHeld { // counted where they are added, or all of a burst would pass
+		b.mu.Unlock()
+		return Record{}, ErrHeld
+	}
 	if b.waiters[digest] == nil {
 		b.waiters[digest] = map[chan struct{}]struct{}{}
 	}
@@ -44,13 +49,6 @@ func (b *Broker) Wait(ctx context.Context, approval, digest string) (Record, err
 			return r, ErrClosed
 		}
 	}
-}
-
-// Waiting is how many wait for an approval in this process.
-func (b *Broker) Waiting(digest string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.waiters[digest])
 }
 
 func (b *Broker) sweepEvery(ctx context.Context, interval time.Duration) {

@@ -20,20 +20,14 @@ import (
 	"github.com/sallyport/sallyport/refusal"
 )
 
-const (
-	// maxHeld is how many requests may be held open for one approval. Clients repeat a
-	// call that they gave up; more than a few at once is somebody filling memory.
-	maxHeld = 8
-	// heartbeat keeps clients that give up after 60 s of silence.
-	heartbeat = 30 * time.Second
-)
+// heartbeat keeps clients that give up after 60 s of silence.
+const heartbeat = 30 * time.Second
 
 // Approvals asks people. It is *approvals.Broker.
 type Approvals interface {
 	Ask(ctx context.Context, r approvals.Request) (approvals.Record, error)
 	Wait(ctx context.Context, approval, digest string) (approvals.Record, error)
 	Claim(ctx context.Context, approval, digest, exchange string) (approvals.Record, error)
-	Waiting(digest string) int
 	Begins(r approvals.Request) bool
 }
 
@@ -170,9 +164,6 @@ func (h *handler) approvalRequest(x *exchange, needed []approvals.Needed, reques
 
 // hold waits for as long as the client and the configuration do.
 func (h *handler) hold(ctx context.Context, x *exchange, rec approvals.Record) (approvals.Record, error) {
-	if h.Approvals.Waiting(x.digest) >= maxHeld {
-		return rec, context.DeadlineExceeded
-	}
 	ctx, cancel := context.WithTimeout(ctx, h.Hold)
 	defer cancel()
 	type result struct {
@@ -231,7 +222,7 @@ func (h *handler) stillPending(x *exchange, rec approvals.Record, err error) err
 	switch {
 	case errors.Is(err, approvals.ErrEnded):
 		return refusal.Wrap(refusal.Pending, err, "approval %s has ended; send the call again to ask for another", x.ask.approval)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, approvals.ErrClosed):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, approvals.ErrClosed), errors.Is(err, approvals.ErrHeld):
 		return refusal.Wrap(refusal.Pending, err, "%s; approval %s is pending until %s and needs %s. Nothing was sent. Send the very same call again later: it goes through once it is approved",
 			x.decision.Reason, x.ask.approval, rec.Request.Expires.UTC().Format(time.RFC3339), neededText(rec.Request.Approvers))
 	}

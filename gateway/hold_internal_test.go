@@ -17,8 +17,6 @@ import (
 // silent is people who do not answer.
 type silent struct{ Approvals }
 
-func (silent) Waiting(string) int { return 0 }
-
 func (silent) Wait(ctx context.Context, _, _ string) (approvals.Record, error) {
 	<-ctx.Done()
 	return approvals.Record{}, ctx.Err()
