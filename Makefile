@@ -6,10 +6,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race e2e lint vulncheck bench fuzz catalog detectors clean
+.PHONY: help build demo test race race-rounds e2e lint vulncheck bench fuzz catalog detectors clean
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/sallyport
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/sallyport ./cmd/sallyport
@@ -22,6 +22,9 @@ test: ## all tests; those with real clients are skipped, and say so, where a cli
 
 race: ## all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+race-rounds: ## 10,000 rounds of approve, deny and expire at once: one end each, one forward at most
+	SALLYPORT_RACE_ROUNDS=10000 $(GO) test ./approvals -run 'TestRaces$$' -count=1 -v -timeout 30m
 
 e2e: build ## the tests with real clients only; a missing client fails
 	SALLYPORT_REQUIRE_CLIENTS=1 $(GO) test -count=1 -timeout 20m -v ./e2e/...
