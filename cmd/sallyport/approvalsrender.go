@@ -33,14 +33,20 @@ func (v *view) details() []string {
 	return approvals.Summarize(v.open[i]).Lines(v.width)
 }
 
-// line is a text in one row.
+// line is a text in one row. It is cut where the row ends and not before a word: a long
+// name would go as a whole, and with it what a request is about.
 func (v *view) line(format string, args ...any) string {
 	text := fmt.Sprintf(format, args...)
-	lines := terminal.Wrap(text, v.width-2) // the ellipsis may take two
-	if len(lines) > 1 {
-		return lines[0] + "…"
+	columns := v.width - 2 // the ellipsis may take two
+	if terminal.Width(text) <= columns {
+		return text
 	}
-	return lines[0]
+	for i := range text {
+		if terminal.Width(text[:i]) > columns-1 {
+			return text[:i] + "…"
+		}
+	}
+	return text
 }
 
 // screen is every row. It notes whose details it has shown to their end.
@@ -85,5 +91,5 @@ func (v *view) screen() []string {
 		typed = typed[max(0, len(typed)-max(0, v.width-terminal.Width(prompt)-4)):]
 		return append(rows, v.line("%s%s_", prompt, terminal.Escape(string(typed), v.width)), v.line("enter sends  esc goes back"))
 	}
-	return append(rows, v.line("%s", v.status), v.line("%sa approve  d deny  up/down choose  q leave", more))
+	return append(rows, v.line("%s", v.status), v.line("%sa approve  d deny  q leave  up/down choose", more))
 }

@@ -221,3 +221,15 @@ func TestViewFits(t *testing.T) {
 		s.keys("<esc>")
 	}
 }
+
+// A long name is cut in the list, and not left out with what a request is about.
+func TestViewListShowsNames(t *testing.T) {
+	r := wanted(event.NewIDs(nil), time.Hour)
+	r.Service, r.Operation, r.Actions = "s3", "DeleteBucket", []string{"s3:DeleteBucket"}
+	r.Resources = []event.Resource{{ARN: "arn:aws:s3:::" + strings.Repeat("prod-data-", 20), Type: "bucket"}}
+	s := newScreen(t, r)
+	row := s.screen()[1]
+	if !strings.Contains(row, `delete bucket "prod-data-`) || !strings.HasSuffix(row, "…") || terminal.Width(row) > 100 || terminal.Width(row) < 96 {
+		t.Errorf("%q", row)
+	}
+}
