@@ -258,11 +258,26 @@ func (b *Broker) Claim(ctx context.Context, approval, digest, exchange string) (
 	return b.change(ctx, approval, digest, func(r *Record) error { return r.Claim(exchange, b.o.Now()) })
 }
 
+// seen is the record as the bucket's watch told last, which saves reading it: a change
+// names the revision it was made from, and an old one is refused. It is without the
+// parameters, which nobody needs any more once people were told.
+func (b *Broker) seen(digest, approval string) (Record, uint64, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	k := b.known[digest]
+	return k.record, k.revision, k.revision > 0 && k.record.Request.Approval == approval && (k.record.Announced || k.record.State != StatePending)
+}
+
 // change makes one step of a record's, publishes its end if that is one, and gives
 // the record after it.
 func (b *Broker) change(ctx context.Context, approval, digest string, step func(*Record) error) (Record, error) {
-	for range attempts {
-		r, revision, err := b.store.get(ctx, digest)
+	for i := range attempts {
+		r, revision, seen := b.seen(digest, approval)
+		seen = seen && i == 0
+		var err error
+		if !seen {
+			r, revision, err = b.store.get(ctx, digest)
+		}
 		if errors.Is(err, errNone) || err == nil && r.Request.Approval != approval {
 			return Record{}, fmt.Errorf("%w, or there was none with this id and digest", ErrEnded)
 		}
@@ -271,6 +286,9 @@ func (b *Broker) change(ctx context.Context, approval, digest string, step func(
 		}
 		before, votes := r.State, len(r.Votes)
 		if err := step(&r); err != nil {
+			if seen { // what was seen may be old
+				continue
+			}
 			return r, err
 		}
 		if revision, err = b.store.put(ctx, r, revision); errors.Is(err, errConflict) {
