@@ -47,6 +47,12 @@ const (
 	publicRisk       = 25
 )
 
+// Parts of reasons that RiskKinds reads.
+const (
+	furtherSuffix = " too"
+	levelPrefix   = "access level "
+)
+
 // singleItems destroy one item of many, which is what writing data means; the
 // resource that holds the items stays.
 var singleItems = map[string]bool{
@@ -87,20 +93,20 @@ func riskOf(c *awsapi.Call) Risk {
 	add(most, string(worst))
 	for _, k := range c.Classes {
 		if k != worst {
-			add(furtherClass, string(k)+" too")
+			add(furtherClass, string(k)+furtherSuffix)
 		}
 	}
 	if len(c.Actions) == 0 {
 		if !c.Permissionless {
-			add(unknownLevelRisk, "access level unknown")
+			add(unknownLevelRisk, levelPrefix+"unknown")
 		}
 		return r
 	}
 	primary := c.Actions[0]
 	if n, ok := levelRisk[primary.Level]; ok {
-		add(n, "access level "+string(primary.Level))
+		add(n, levelPrefix+string(primary.Level))
 	} else {
-		add(unknownLevelRisk, "access level unknown")
+		add(unknownLevelRisk, levelPrefix+"unknown")
 	}
 	if destroys && len(primary.Resources) > 0 && primary.Resources[0].Partial {
 		add(wideRisk, "what it destroys is known only in part")
