@@ -44,8 +44,8 @@ func ParseAnswer(b []byte, approval string) (Answer, error) {
 		return Answer{}, errors.New("the answer's approval is not that of its subject")
 	case err != nil || len(sum) != 32 || a.Digest != strings.ToLower(a.Digest):
 		return Answer{}, errors.New("the answer's digest is not a SHA-256 in lower-case hex; copy it from the request")
-	case a.Decision != Allow && a.Decision != Deny:
-		return Answer{}, fmt.Errorf("the decision must be %q or %q", Allow, Deny)
+	case a.Decision != Allow && a.Decision != Deny && a.Decision != Revoke:
+		return Answer{}, fmt.Errorf("the decision must be %q, %q or %q", Allow, Deny, Revoke)
 	case a.Token == "":
 		return Answer{}, errors.New("the answer has no token")
 	case len(a.Reason) > MaxReason:
@@ -79,6 +79,10 @@ func (b *Broker) receive(ctx context.Context, m *nats.Msg) {
 		ctx, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
 		approval := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+		if reply, ok := b.look(approval, m.Data); ok {
+			b.reply(m, reply)
+			return
+		}
 		who, err := b.answer(ctx, approval, m.Data)
 		if err != nil {
 			b.audit(ctx, approval, who, err)
@@ -111,6 +115,9 @@ func (b *Broker) answer(ctx context.Context, approval string, data []byte) (*ide
 	v := Vote{Issuer: p.Issuer, Subject: p.Subject, Groups: p.Groups, Decision: a.Decision, Reason: a.Reason, At: now}
 	if p.EmailVerified {
 		v.Email = p.Email
+	}
+	if a.Decision == Revoke {
+		return p, b.revoke(ctx, approval, a.Digest, v)
 	}
 	r, err := b.change(ctx, approval, a.Digest, func(r *Record) error { return r.Vote(v, grant, b.o.Now()) })
 	if err != nil {

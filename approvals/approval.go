@@ -37,6 +37,7 @@ type Request struct {
 	Rules             []string           `json:"rules"`     // that ask
 	Approvers         []Needed           `json:"approvers"` // every entry must be satisfied
 	PolicyVersion     string             `json:"policyVersion"`
+	Extent            string             `json:"extent,omitempty"` // see Extent; "" where a grant cannot be for the same again
 	Reason            string             `json:"reason,omitempty"` // the agent's stated reason: untrusted
 	Created           time.Time          `json:"created"`
 	Expires           time.Time          `json:"expires"` // from here on no answer counts and nothing may be sent
@@ -47,6 +48,7 @@ type Request struct {
 func (r Request) Bounded() Request {
 	if n := len(r.Resources); n > event.MaxResources {
 		r.Resources, r.ResourcesOmitted = r.Resources[:event.MaxResources], n-event.MaxResources
+		r.Extent = "" // of what is not shown nobody can grant more
 	}
 	r.Enrichment = r.Enrichment.Bounded()
 	if len(r.Parameters) == 0 {
@@ -72,8 +74,9 @@ type Needed struct {
 
 // The decisions of an Answer.
 const (
-	Allow = "allow"
-	Deny  = "deny"
+	Allow  = "allow"
+	Deny   = "deny"
+	Revoke = "revoke" // ends the grant that an approval left
 )
 
 // Answer is what an approver sends to <prefix>.approvals.answer.<approval>: JSON of
@@ -81,7 +84,7 @@ const (
 type Answer struct {
 	Approval string `json:"approval"`         // ULID; that of the subject
 	Digest   string `json:"digest"`           // that of the request which the approver saw
-	Decision string `json:"decision"`         // Allow or Deny
+	Decision string `json:"decision"`         // Allow, Deny or Revoke
 	Token    string `json:"token"`            // the approver's own OIDC token
 	Reason   string `json:"reason,omitempty"` // shown to the agent; at most MaxReason bytes
 	Grant    *Grant `json:"grant,omitempty"`  // nil: once
@@ -93,23 +96,11 @@ const (
 	MaxReason = 1024
 )
 
-// Grant widens an allow: for a while the very same call goes through again without
-// asking.
-type Grant struct {
-	For   string `json:"for"`   // a Go duration: 15m; at most MaxGrant
-	Count int    `json:"count"` // how often in all, 1 to MaxGrantCount
-}
-
-// MaxGrant and MaxGrantCount bound a grant.
-const (
-	MaxGrant      = time.Hour
-	MaxGrantCount = 100
-)
-
 // Reply answers an Answer. The zero value says that it was not accepted.
 type Reply struct {
-	Accepted bool   `json:"accepted"`
-	Error    string `json:"error,omitempty"` // why not, one sentence
+	Accepted bool             `json:"accepted"`
+	Error    string           `json:"error,omitempty"` // why not, one sentence
+	Grant    *event.GrantLeft `json:"grant,omitempty"` // to a Look alone
 }
 
 // The outcomes of an approval: the terminal states that are published.
@@ -118,14 +109,17 @@ const (
 	Denied    = "denied"
 	Expired   = "expired"
 	Cancelled = "cancelled"
+	// Revoked follows Approved: its grant was ended. The last of the approvers did it.
+	Revoked = "revoked"
 )
 
 // Outcome is how an approval ended: the data of an approval.outcome message.
 type Outcome struct {
 	Approval  string    `json:"approval"`
 	Digest    string    `json:"digest"`
-	Outcome   string    `json:"outcome"`             // Approved, Denied, Expired or Cancelled
+	Outcome   string    `json:"outcome"`             // Approved, Denied, Expired or Cancelled; later Revoked
 	Approvers []Vote    `json:"approvers,omitempty"` // every vote, in the order in which they came
+	Grant     *Grant    `json:"grant,omitempty"`     // what was left beyond one call, from At on; nil: nothing
 	At        time.Time `json:"at"`
 }
 
@@ -162,7 +156,7 @@ type Record struct {
 	Request Request   `json:"request"`
 	State   State     `json:"state"`
 	Votes   []Vote    `json:"votes,omitempty"`
-	Grant   *Leave    `json:"grant,omitempty"`
+	Grant   *Leave    `json:"grant,omitempty"`  // what was left beyond one call, as it was given
 	UsedBy  string    `json:"usedBy,omitempty"` // the exchange that was let through
 	UsedAt  time.Time `json:"usedAt,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"` // when it was decided, expired or cancelled
@@ -170,10 +164,4 @@ type Record struct {
 	// out to tell them in place of the one that began.
 	Announced  bool      `json:"announced,omitempty"`
 	Announcing time.Time `json:"announcing,omitzero"`
-}
-
-// Leave is what is left of a grant.
-type Leave struct {
-	Until time.Time `json:"until"`
-	Left  int       `json:"left"`
 }

@@ -68,6 +68,7 @@ type Broker struct {
 	mu       sync.Mutex
 	known    map[string]known                      // by digest
 	waiters  map[string]map[chan struct{}]struct{} // by digest
+	grants   grants
 }
 
 // known is what the bucket's watch said last.
@@ -151,6 +152,10 @@ func (b *Broker) follow(current chan struct{}) {
 			continue
 		}
 		if entry.Operation() != jetstream.KeyValuePut {
+			continue
+		}
+		if g, ok := decodeGrant(entry.Key(), entry.Value()); ok {
+			b.learnGrant(g, entry.Revision())
 			continue
 		}
 		r, ok := decodeRecord(entry.Key(), entry.Value())
@@ -253,9 +258,13 @@ func (b *Broker) room(r Request) error {
 }
 
 // Claim takes the leave to send one request, for an exchange. Of any number that
-// claim, on any gateway, one gets it.
+// claim, on any gateway, one gets it. With it begins what a grant leaves beyond.
 func (b *Broker) Claim(ctx context.Context, approval, digest, exchange string) (Record, error) {
-	return b.change(ctx, approval, digest, func(r *Record) error { return r.Claim(exchange, b.o.Now()) })
+	r, err := b.change(ctx, approval, digest, func(r *Record) error { return r.Claim(exchange, b.o.Now()) })
+	if err == nil {
+		b.begin(ctx, r)
+	}
+	return r, err
 }
 
 // seen is the record as the bucket's watch told last, which saves reading it: a change

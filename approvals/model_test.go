@@ -3,11 +3,13 @@ package approvals
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/event"
 )
 
@@ -28,25 +30,34 @@ func modelRequest(needed ...Needed) Request {
 	return Request{
 		Approval: "01J0000000000000000000000A", Digest: strings.Repeat("ab", 32),
 		Who: event.UserIdentity{Issuer: "https://idp", Subject: "bot"}, Email: "owner@acme.example",
+		RequestID: "a", SessionID: "01J0000000000000000000000S", PolicyVersion: "v", Extent: Extent(modelCall), Risk: event.Risk{Score: 60},
 		Approvers: needed, Created: epoch, Expires: epoch.Add(10 * time.Minute),
 	}
 }
 
+// modelCall is what every request of the model does.
+var modelCall = &awsapi.Call{Service: "ec2", Operation: "StopInstances", Actions: []awsapi.Action{{Name: "ec2:StopInstances", Resources: []awsapi.Resource{{ARN: "arn:aws:ec2:eu-west-1:111122223333:instance/i-0a"}}}}}
+
 // world is a record and what an observer remembers of it.
 type world struct {
 	Record  Record
-	Now     int   // index into instants
-	First   State // the first state that was not pending
-	Uses    int   // claims that were given
-	Revoked bool
-	Path    []string `json:"-"`
+	Grant   *GrantRecord `json:",omitempty"` // nil until it begins
+	Revoked bool         // by an operator
+	Ended   bool         // somebody has revoked the grant
+	Taken   int          // calls that the grant let through
+	Now     int          // index into instants
+	First   State        // the first state that was not pending
+	Uses    int          // claims that were given
+	Path    []string     `json:"-"`
 }
 
-// Before the grants end, after, and the moment at which the approval expires.
+// The beginning, before the grants end, and the moment at which the approval expires,
+// after their end.
 var instants = []time.Time{epoch, epoch.Add(5 * time.Minute), epoch.Add(10 * time.Minute)}
 
 // All orders of votes by six people, with and without a grant, of expiry,
-// cancellation, claims by two exchanges, the clock and restarts, until nothing new
+// cancellation, claims by two exchanges, more calls under the grant by its session and
+// by another, its revocation by four people, the clock and restarts, until nothing new
 // comes up. Every state that is reached is checked, and every step to it.
 func TestModel(t *testing.T) {
 	states := 0
@@ -77,7 +88,7 @@ func explore(t *testing.T, needed []Needed) int {
 		if seen[string(raw)] {
 			continue
 		}
-		if seen[string(raw)] = true; len(seen) > 5000 {
+		if seen[string(raw)] = true; len(seen) > 50000 {
 			t.Fatalf("%v: there is no end to it", w.Path)
 		}
 		w.check(t)
@@ -90,10 +101,18 @@ func explore(t *testing.T, needed []Needed) int {
 			if err := json.Unmarshal(raw, &next.Record); err != nil {
 				t.Fatal(err)
 			}
-			next.Path = append(slices.Clone(w.Path), step.name)
-			err := step.do(&next)
+			grant, err := json.Marshal(w.Grant)
 			if err != nil {
-				if again, _ := json.Marshal(next.Record); string(again) != string(raw) {
+				t.Fatal(err)
+			}
+			next.Grant = nil
+			if err := json.Unmarshal(grant, &next.Grant); err != nil {
+				t.Fatal(err)
+			}
+			next.Path = append(slices.Clone(w.Path), step.name)
+			if err := step.do(&next); err != nil {
+				again, _ := json.Marshal(next.Record)
+				if granted, _ := json.Marshal(next.Grant); string(again) != string(raw) || string(granted) != string(grant) {
 					t.Fatalf("%v: an error (%v) changed the record", next.Path, err)
 				}
 				continue
@@ -150,17 +169,56 @@ func makeSteps() []step {
 				return err
 			}
 			w.Uses++
+			if w.Record.Grant != nil && w.Record.Grant.Left > 1 && w.Grant == nil { // as Broker.begin
+				g := newGrantRecord(w.Record)
+				w.Grant = &g
+			}
+			return nil
+		}})
+	}
+	for _, session := range []string{"01J0000000000000000000000S", "01J0000000000000000000000T"} {
+		out = append(out, step{"more of " + session[25:], func(w *world) error {
+			if w.Grant == nil {
+				return ErrNoGrant
+			}
+			r := w.Record.Request
+			r.RequestID, r.SessionID = "b", session
+			if err := w.Grant.Take(r, modelCall, w.now()); err != nil {
+				return err
+			}
+			if session[25:] != "S" {
+				w.Taken = 100
+			}
+			w.Taken++
+			return nil
+		}})
+	}
+	for _, who := range []string{"ann", "bob", "self", "visitor"} {
+		out = append(out, step{who + " revokes", func(w *world) error {
+			if w.Record.Grant == nil || w.Record.State != StateApproved && w.Record.State != StateUsed { // as Broker.revoke
+				return ErrGrantEnded
+			}
+			g := newGrantRecord(w.Record)
+			if w.Grant != nil {
+				g = *w.Grant
+			}
+			v := people[who]
+			v.Decision, v.At = Revoke, w.now()
+			if err := g.Revoke(v, w.now()); err != nil {
+				return err
+			}
+			w.Grant, w.Ended = &g, true
 			return nil
 		}})
 	}
 	for name, v := range people {
 		for _, decision := range []string{Allow, Deny} {
-			for _, g := range []*Leave{nil, {Until: epoch.Add(4 * time.Minute), Left: 2}} {
+			for _, g := range []*Leave{nil, {Until: epoch.Add(6 * time.Minute), Left: 3}} {
 				if g != nil && (decision == Deny || name == "owner" || name == "self" || name == "visitor") {
 					continue
 				}
 				out = append(out, step{fmt.Sprintf("%s %ss %v", name, decision, g != nil), func(w *world) error {
-					v.Decision, v.At = decision, w.now()
+					v.Decision, v.At, v.Reason = decision, w.now(), map[bool]string{true: "grant"}[g != nil]
 					return w.Record.Vote(v, g, w.now())
 				}})
 			}
@@ -206,11 +264,24 @@ func (w *world) check(t *testing.T) {
 			}
 		}
 	}
-	if w.Uses > 1 && (len(allows) == 0 || w.Uses > 2) {
-		fail("used more often than was granted")
+	if w.Uses > 1 || w.Uses == 1 && r.State != StateUsed {
+		fail("used more often than once")
 	}
-	if w.Uses > 0 && r.State != StateUsed && r.Grant == nil && !w.Revoked {
-		fail("used, and still open")
+	if w.Taken > 0 && (w.Uses == 0 || r.Grant == nil || w.Uses+w.Taken > 3) {
+		fail("more was let through than was granted")
+	}
+	if g := w.Grant; g != nil {
+		if len(g.Votes) != len(r.Votes) || !w.Revoked && r.State != StateApproved && r.State != StateUsed {
+			fail("a grant of what was not approved")
+		}
+		for _, v := range allows {
+			if v.Reason != "grant" {
+				fail("a grant that not all have given")
+			}
+		}
+		if by := g.Revoked; by != nil && (g.Leave.Left != 0 || by.Subject == "bot" || by.Subject == "eve") {
+			fail("revoked, and by whom")
+		}
 	}
 }
 
@@ -230,12 +301,11 @@ func (w *world) follows(t *testing.T, before world) {
 	if before.Record.State == StateUsed && w.Record.State != StateUsed {
 		fail("a used approval came back")
 	}
-	if w.Uses > before.Uses {
-		late := !w.now().Before(before.Record.Request.Expires)
-		under := before.Record.Grant != nil && w.now().Before(before.Record.Grant.Until)
-		if late && !under || before.Uses > 0 && !under {
-			fail("a claim after the end")
-		}
+	if w.Uses > before.Uses && !w.now().Before(before.Record.Request.Expires) {
+		fail("a claim after the end")
+	}
+	if w.Taken > before.Taken && (before.Ended || !w.now().Before(before.Record.Grant.Until)) {
+		fail("a grant was used after its end")
 	}
 	if before.First != "" && len(w.Record.Votes) != len(before.Record.Votes) {
 		fail("a vote after the end")
@@ -275,19 +345,19 @@ func TestNarrowestGrant(t *testing.T) {
 		if err := r.Vote(v, test.second, epoch); err != nil || r.State != StateApproved {
 			t.Fatal(err, r.State)
 		}
-		if (r.Grant == nil) != (test.want == nil) || r.Grant != nil && *r.Grant != *test.want {
+		if (r.Grant == nil) != (test.want == nil) || r.Grant != nil && !reflect.DeepEqual(r.Grant, test.want) {
 			t.Errorf("%s: %+v, want %+v", name, r.Grant, test.want)
 		}
 	}
 }
 
 func TestGrantBounds(t *testing.T) {
-	for _, g := range []Grant{{}, {"15m", 0}, {"15m", 101}, {"-1m", 1}, {"61m", 1}, {"x", 1}, {"0s", 1}} {
+	for _, g := range []Grant{{}, {For: "15m"}, {For: "15m", Count: 101}, {For: "-1m", Count: 1}, {For: "61m", Count: 1}, {For: "x", Count: 1}, {For: "0s", Count: 1}} {
 		if l, err := g.leave(epoch); err == nil {
 			t.Errorf("%+v leaves %+v", g, l)
 		}
 	}
-	l, err := (&Grant{"15m", 3}).leave(epoch)
+	l, err := (&Grant{For: "15m", Count: 3}).leave(epoch)
 	if err != nil || l.Left != 3 || !l.Until.Equal(epoch.Add(15*time.Minute)) {
 		t.Errorf("%+v %v", l, err)
 	}

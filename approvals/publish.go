@@ -26,7 +26,7 @@ func (b *Broker) announce(ctx context.Context, r Record) error {
 		},
 		Approval: q.Approval, Digest: q.Digest, Email: q.Email, RoleARN: q.RoleARN, Resources: q.Resources, ResourcesOmitted: q.ResourcesOmitted,
 		RequestParameters: q.Parameters, RequestParametersOmitted: q.ParametersOmitted, RequestBody: q.RequestBody, Risk: q.Risk, Rules: q.Rules,
-		PolicyVersion: q.PolicyVersion, Reason: q.Reason, Created: q.Created, Expires: q.Expires,
+		PolicyVersion: q.PolicyVersion, Extent: q.Extent, Reason: q.Reason, Created: q.Created, Expires: q.Expires,
 	}
 	d.Enrichment = q.Enrichment
 	for _, n := range q.Approvers {
@@ -67,7 +67,7 @@ func (b *Broker) events(data []event.Data) []event.Event {
 func (b *Broker) ended(ctx context.Context, r Record, revision uint64, vote ...event.Data) {
 	b.learn(r, revision)
 	o, _ := r.Outcome()
-	d := &event.ApprovalOutcome{Common: common(&r.Request, o.At), Approval: o.Approval, Digest: o.Digest, Outcome: o.Outcome, Approvers: Votes(o.Approvers), At: o.At}
+	d := &event.ApprovalOutcome{Common: common(&r.Request, o.At), Approval: o.Approval, Digest: o.Digest, Outcome: o.Outcome, Approvers: Votes(o.Approvers), Grant: (*event.Grant)(o.Grant), At: o.At}
 	if err := b.publish(context.WithoutCancel(ctx), "outcome", o.Approval, d, vote...); err != nil {
 		b.o.Log.ErrorContext(ctx, "the outcome of an approval could not be published", "approval", o.Approval, "outcome", o.Outcome, "cause", err.Error())
 	}

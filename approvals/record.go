@@ -25,7 +25,8 @@ func NewRecord(r Request) Record { return Record{Request: r, State: StatePending
 // Vote adds an approver's answer. A deny ends a pending approval whatever was said
 // before; allows end it when every entry of Approvers has enough distinct people.
 // grant is what an allow would leave beyond one call, nil for nothing; of several
-// the narrowest holds. An error leaves r as it was.
+// the narrowest holds, and one that does not fit the request refuses the vote. An
+// error leaves r as it was.
 func (r *Record) Vote(v Vote, grant *Leave, now time.Time) error {
 	switch {
 	case r.State != StatePending:
@@ -47,10 +48,13 @@ func (r *Record) Vote(v Vote, grant *Leave, now time.Time) error {
 		if slices.ContainsFunc(r.Votes, v.samePerson) {
 			return ErrTwice
 		}
+		if err := grant.fits(&r.Request); err != nil {
+			return err
+		}
 		if len(r.Votes) == 0 {
 			r.Grant = grant
 		} else {
-			r.Grant = narrower(r.Grant, grant)
+			r.Grant = r.Request.narrower(r.Grant, grant)
 		}
 		r.Votes = append(slices.Clone(r.Votes), v)
 		if r.enough() {
@@ -81,8 +85,8 @@ func (r *Record) Cancel(now time.Time) bool {
 	return true
 }
 
-// Claim takes the leave to send one request, for an exchange. It is given once, or
-// as often and as long as a grant says.
+// Claim takes the leave to send one request, for an exchange. It is given once; what
+// a grant leaves beyond it is a GrantRecord's.
 func (r *Record) Claim(exchange string, now time.Time) error {
 	switch {
 	case r.State == StateUsed:
@@ -92,30 +96,16 @@ func (r *Record) Claim(exchange string, now time.Time) error {
 	case !now.Before(r.Deadline()):
 		return ErrExpired
 	}
-	r.UsedBy, r.UsedAt = exchange, now
-	if r.Grant != nil {
-		left := *r.Grant
-		left.Left--
-		r.Grant = &left
-	}
-	if r.Grant == nil || r.Grant.Left < 1 {
-		r.State = StateUsed
-	}
+	r.UsedBy, r.UsedAt, r.State = exchange, now, StateUsed
 	return nil
 }
 
-// Deadline is from when on nothing may be sent any more. What was asked for may be
-// sent until it expires, also where a grant ends sooner; more only under the grant.
-func (r *Record) Deadline() time.Time {
-	if r.Grant != nil && (r.UsedBy != "" || r.Grant.Until.After(r.Request.Expires)) {
-		return r.Grant.Until
-	}
-	return r.Request.Expires
-}
+// Deadline is from when on nothing may be sent any more.
+func (r *Record) Deadline() time.Time { return r.Request.Expires }
 
 // Outcome is how the approval ended; false while it is pending.
 func (r *Record) Outcome() (Outcome, bool) {
-	o := Outcome{Approval: r.Request.Approval, Digest: r.Request.Digest, Outcome: string(r.State), Approvers: r.Votes, At: r.Ended}
+	o := Outcome{Approval: r.Request.Approval, Digest: r.Request.Digest, Outcome: string(r.State), Approvers: r.Votes, At: r.Ended, Grant: r.Grant.grant(r.Ended)}
 	switch r.State {
 	case StateApproved, StateDenied, StateExpired, StateCancelled:
 		return o, true
@@ -167,29 +157,4 @@ func (v Vote) samePerson(o Vote) bool {
 // rarer than issuers that write one address both ways.
 func sameAddress(a, b string) bool {
 	return a != "" && strings.EqualFold(a, b)
-}
-
-// narrower is what two approvers both leave.
-func narrower(a, b *Leave) *Leave {
-	if a == nil || b == nil {
-		return nil
-	}
-	out := *a
-	if b.Until.Before(out.Until) {
-		out.Until = b.Until
-	}
-	out.Left = min(out.Left, b.Left)
-	return &out
-}
-
-// leave turns what an approver asked for into what it leaves from now on.
-func (g *Grant) leave(now time.Time) (*Leave, error) {
-	if g == nil {
-		return nil, nil
-	}
-	d, err := time.ParseDuration(g.For)
-	if err != nil || d <= 0 || d > MaxGrant || g.Count < 1 || g.Count > MaxGrantCount {
-		return nil, fmt.Errorf("a grant is for up to %s, such as 15m, and for 1 to %d calls", MaxGrant, MaxGrantCount)
-	}
-	return &Leave{Until: now.Add(d), Left: g.Count}, nil
 }

@@ -45,6 +45,41 @@ func (b *Broker) Revoke(ctx context.Context, match func(Request) bool) ([]string
 			errs = append(errs, err)
 		}
 	}
+	ended, err := b.endGrants(ctx, match)
+	ids = append(ids, ended...)
+	if len(ids) == 0 {
+		return nil, errors.Join(append(errs, err)...)
+	}
 	slices.Sort(ids)
+	return slices.Compact(ids), errors.Join(append(errs, err)...)
+}
+
+// endGrants ends all grants whose request match picks, and gives their approvals' ids.
+func (b *Broker) endGrants(ctx context.Context, match func(Request) bool) ([]string, error) {
+	open := map[string]string{} // approval by key
+	b.grants.mu.Lock()
+	for key, k := range b.grants.known {
+		if k.record.Leave.Left > 0 && match(k.record.Request) {
+			open[key] = k.record.Request.Approval
+		}
+	}
+	b.grants.mu.Unlock()
+	var ids []string
+	var errs []error
+	for key, id := range open {
+		_, err := b.changeGrant(ctx, key, nil, func(g *GrantRecord) error {
+			if g.Leave.Left == 0 {
+				return ErrEnded
+			}
+			g.Leave.Left = 0
+			return nil
+		})
+		switch {
+		case err == nil:
+			ids = append(ids, id)
+		case !errors.Is(err, ErrEnded) && !errors.Is(err, errNone):
+			errs = append(errs, err)
+		}
+	}
 	return ids, errors.Join(errs...)
 }

@@ -1,8 +1,10 @@
 package approvals
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,9 +24,10 @@ func TestBrokerRevoke(t *testing.T) {
 		}
 	}
 	requests := map[string]Request{}
-	for i, name := range []string{"pending", "approved", "granted", "another's"} {
+	for i, name := range []string{"pending", "approved", "granted", "another's", "another's granted"} {
 		r := liveRequest(i, needed)
-		if name == "another's" {
+		r.Extent = Extent(modelCall)
+		if strings.HasPrefix(name, "another's") {
 			r.Who = event.UserIdentity{Issuer: "https://idp", Subject: "other"}
 		}
 		requests[name] = r
@@ -33,16 +36,33 @@ func TestBrokerRevoke(t *testing.T) {
 		}
 	}
 	allow(requests["approved"], nil)
-	allow(requests["granted"], &Leave{Until: time.Now().Add(time.Hour), Left: 3})
-	if _, err := all[0].Claim(t.Context(), requests["granted"].Approval, requests["granted"].Digest, "x"); err != nil {
-		t.Fatal(err)
+	more := func(name string) error {
+		r := requests[name]
+		r.RequestID = ids.New()
+		_, err := all[0].UseGrant(t.Context(), r, modelCall)
+		return err
+	}
+	for _, name := range []string{"granted", "another's granted"} {
+		allow(requests[name], &Leave{Until: time.Now().Add(time.Hour), Left: 5})
+		if _, err := all[0].Claim(t.Context(), requests[name].Approval, requests[name].Digest, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := more(name); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
 	}
 	allow(requests["another's"], nil)
-	ids, err := all[0].Revoke(t.Context(), func(r Request) bool { return r.Who.Subject == "bot" })
+	ended, err := all[0].Revoke(t.Context(), func(r Request) bool { return r.Who.Subject == "bot" })
 	want := []string{requests["pending"].Approval, requests["approved"].Approval, requests["granted"].Approval}
 	slices.Sort(want)
-	if err != nil || !slices.Equal(ids, want) {
-		t.Errorf("ended %v %v, want %v", ids, err, want)
+	if err != nil || !slices.Equal(ended, want) {
+		t.Errorf("ended %v %v, want %v", ended, err, want)
+	}
+	if err := more("granted"); !errors.Is(err, ErrNoGrant) {
+		t.Errorf("a grant of whom is revoked lets through: %v", err)
+	}
+	if err := more("another's granted"); err != nil {
+		t.Errorf("another's grant ended too: %v", err)
 	}
 	for name, r := range requests {
 		for i, b := range all {

@@ -67,6 +67,7 @@ func (b *Broker) sweepEvery(ctx context.Context, interval time.Duration) {
 // Sweep ends what has expired, forgets what ended long ago, and makes known what its
 // gateway did not come to. It runs every second. Nothing depends on it: a claim and an answer look at the clock themselves.
 func (b *Broker) Sweep(ctx context.Context) {
+	b.sweepGrants()
 	now := b.o.Now()
 	var due, unknown []Request
 	b.mu.Lock()

@@ -21,6 +21,7 @@ type ApprovalPending struct {
 	Rules                    []string  `json:"rules,omitempty"`
 	Approvers                []Needed  `json:"approvers"`
 	PolicyVersion            string    `json:"policyVersion,omitempty"`
+	Extent                   string    `json:"extent,omitempty"` // hex SHA-256 of the operation, its actions and resources; "" where it does not name them all
 	Reason                   string    `json:"reason,omitempty"`
 	Created                  time.Time `json:"created"`
 	Expires                  time.Time `json:"expires"`
@@ -44,8 +45,9 @@ type ApprovalOutcome struct {
 	Common
 	Approval  string    `json:"approval"`
 	Digest    string    `json:"digest"`
-	Outcome   string    `json:"outcome"` // approved, denied, expired or cancelled
+	Outcome   string    `json:"outcome"` // approved, denied, expired or cancelled; revoked ends the grant of an approved one
 	Approvers []Vote    `json:"approvers,omitempty"`
+	Grant     *Grant    `json:"grant,omitempty"` // what was left beyond one call, from at on
 	At        time.Time `json:"at"`
 }
 
@@ -65,13 +67,27 @@ type ApprovalVote struct {
 // Kind implements Data.
 func (*ApprovalVote) Kind() Kind { return KindApprovalVote }
 
+// Grant is what approvers let through beyond one call, in the same session.
+type Grant struct {
+	For       string   `json:"for"`                 // a Go duration
+	Count     int      `json:"count"`               // calls in all, that which was asked for among them
+	Actions   []string `json:"actions,omitempty"`   // IAM actions with globs; none: the same again
+	Resources []string `json:"resources,omitempty"` // ARNs with globs
+}
+
+// GrantLeft is what is left of a grant.
+type GrantLeft struct {
+	Left  int       `json:"left"` // calls
+	Until time.Time `json:"until"`
+}
+
 // Vote is one approver's verified answer.
 type Vote struct {
 	Issuer   string    `json:"issuer"`
 	Subject  string    `json:"subject"`
 	Email    string    `json:"email,omitempty"`
 	Groups   []string  `json:"groups,omitempty"`
-	Decision string    `json:"decision"` // allow or deny
+	Decision string    `json:"decision"` // allow or deny; revoke of who ended a grant
 	Reason   string    `json:"reason,omitempty"`
 	At       time.Time `json:"at"`
 }
@@ -80,7 +96,7 @@ func (d *ApprovalPending) cleaned() Data {
 	c := *d
 	c.Common.clean()
 	c.Operation.clean()
-	for _, s := range []*string{&c.Approval, &c.Digest, &c.Email, &c.RoleARN, &c.PolicyVersion, &c.Reason} {
+	for _, s := range []*string{&c.Approval, &c.Digest, &c.Email, &c.RoleARN, &c.PolicyVersion, &c.Extent, &c.Reason} {
 		*s = clean(*s)
 	}
 	c.Resources, c.ResourcesOmitted = cleanResources(d.Resources, d.ResourcesOmitted)
@@ -102,6 +118,9 @@ func (d *ApprovalOutcome) cleaned() Data {
 	c.Common.clean()
 	c.Approval, c.Digest, c.Outcome, c.At = clean(c.Approval), clean(c.Digest), clean(c.Outcome), c.At.UTC()
 	c.Approvers = cleanVotes(d.Approvers)
+	if g := d.Grant; g != nil {
+		c.Grant = &Grant{For: clean(g.For), Count: g.Count, Actions: cleanAll(g.Actions), Resources: cleanAll(g.Resources)}
+	}
 	return &c
 }
 

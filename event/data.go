@@ -114,8 +114,10 @@ type Decision struct {
 	Unmask        []string `json:"unmask,omitempty"`
 	Approval      string   `json:"approval,omitempty"`  // the approval that was asked for
 	Approvers     []Vote   `json:"approvers,omitempty"` // who let it through
-	ErrorCode     string   `json:"errorCode,omitempty"` // what the agent gets, when it was denied
-	ErrorMessage  string   `json:"errorMessage,omitempty"`
+	// Grant is what is left of the grant that let it through; nil where people were asked.
+	Grant        *GrantLeft `json:"grant,omitempty"`
+	ErrorCode    string     `json:"errorCode,omitempty"` // what the agent gets, when it was denied
+	ErrorMessage string     `json:"errorMessage,omitempty"`
 }
 
 // Kind implements Data.

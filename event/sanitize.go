@@ -150,6 +150,9 @@ func cleaned(d Data) Data {
 		c.ErrorCode, c.ErrorMessage = clean(c.ErrorCode), clean(c.ErrorMessage)
 		c.Approval, c.Approvers = clean(c.Approval), cleanVotes(d.Approvers)
 		c.Rules, c.Mask, c.Unmask = cleanAll(c.Rules), cleanAll(c.Mask), cleanAll(c.Unmask)
+		if d.Grant != nil {
+			c.Grant = &GrantLeft{Left: d.Grant.Left, Until: d.Grant.Until.UTC()}
+		}
 		return &c
 	case interface{ cleaned() Data }:
 		return d.cleaned()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/approvals"
+	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/internal/awschunked"
 	"github.com/sallyport/sallyport/internal/spool"
@@ -29,6 +30,8 @@ type Approvals interface {
 	Wait(ctx context.Context, approval, digest string) (approvals.Record, error)
 	Claim(ctx context.Context, approval, digest, exchange string) (approvals.Record, error)
 	Begins(r approvals.Request) bool
+	// UseGrant gives approvals.ErrNoGrant where people must be asked.
+	UseGrant(ctx context.Context, r approvals.Request, call *awsapi.Call) (approvals.GrantRecord, error)
 }
 
 // ask is a request that people decide.
@@ -41,14 +44,18 @@ type ask struct {
 	claimed  approvals.Record // zero until the leave was taken for this exchange
 }
 
-// askPeople holds a request until people have agreed to it. nil means that they did,
-// that it may still be sent, and that this exchange has taken the leave.
+// askPeople holds a request until people have agreed to it, or have before, by a
+// grant. nil means that they did, that it may still be sent, and that this exchange
+// has taken the leave.
 func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	needed, err := h.needed(x)
 	if err != nil {
 		return err
 	}
 	if _, _, err := h.plan(x); err != nil { // nobody is asked for what could not be given
+		return err
+	}
+	if granted, err := h.useGrant(ctx, x, needed); granted || err != nil {
 		return err
 	}
 	x.ask = &ask{}
@@ -150,7 +157,7 @@ func (h *handler) approvalRequest(x *exchange, needed []approvals.Needed, reques
 		Approval: h.IDs.New(), Digest: x.digest, RequestID: x.id, SessionID: x.session.ID, Who: h.common(x).UserIdentity,
 		Target: x.target.Name, RoleARN: x.target.RoleARN, Account: x.target.Account,
 		Risk: event.Risk{Score: x.decision.Risk.Score, Reasons: x.decision.Risk.Reasons}, Rules: x.decision.Rules,
-		Approvers: needed, PolicyVersion: x.decision.Version, Created: now, Expires: now.Add(h.Expires),
+		Approvers: needed, PolicyVersion: x.decision.Version, Extent: h.extent(x.call), Created: now, Expires: now.Add(h.Expires),
 	}
 	if p := x.caller.principal; p.EmailVerified {
 		r.Email = p.Email

@@ -121,6 +121,12 @@ func (h *handler) decisionEvent(x *exchange, e *refusal.Error) event.Event {
 			d.Effect, d.Approvers = policy.Allow.String(), approvals.Votes(x.ask.claimed.Votes)
 		}
 	}
+	if g := x.grant; g != nil {
+		d.Approval, d.Grant = g.Request.Approval, &event.GrantLeft{Left: g.Leave.Left, Until: g.Leave.Until}
+		if x.allowed() {
+			d.Effect, d.Approvers = policy.Allow.String(), approvals.Votes(g.Votes)
+		}
+	}
 	if e != nil {
 		if d.Effect = policy.Deny.String(); e.Reason == refusal.Pending {
 			d.Effect = policy.Ask.String()

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/awsapi"
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/identity"
@@ -39,8 +40,9 @@ type exchange struct {
 	form     *form // of a form upload
 	decision *policy.Decision
 	live     *liveRequest
-	cut      context.Context // ends when the request is revoked, with a refusal as its cause; nil until it can be
-	ask      *ask            // where people are asked; nil: nowhere
+	cut      context.Context        // ends when the request is revoked, with a refusal as its cause; nil until it can be
+	ask      *ask                   // where people are asked; nil: nowhere
+	grant    *approvals.GrantRecord // that let it through without asking; nil: none
 	digest   string
 	enriches string   // the exchange that this read of the gateway's own is for; "" for agents' requests
 	recorded bool     // request and decision events are durable

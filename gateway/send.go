@@ -53,13 +53,14 @@ func (h *handler) permit(x *exchange) (*permit, error) {
 	return p, nil
 }
 
-// allowed reports a decision that allows, or one that asks and an approval that was
-// claimed for this very exchange.
+// allowed reports a decision that allows, or one that asks and an approval or a use
+// of a grant that was taken for this very exchange.
 func (x *exchange) allowed() bool {
 	if x.decision == nil {
 		return false
 	}
-	return x.decision.Effect == policy.Allow || x.decision.Effect == policy.Ask && x.ask != nil && x.id != "" && x.ask.claimed.UsedBy == x.id
+	asked := x.ask != nil && x.ask.claimed.UsedBy == x.id || x.grant != nil && x.grant.LastUse == x.id
+	return x.decision.Effect == policy.Allow || x.decision.Effect == policy.Ask && x.id != "" && asked
 }
 
 // plan is how the answer to a call will be masked, and which part of an object has

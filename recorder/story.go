@@ -143,6 +143,9 @@ func tell(w io.Writer, e event.Event) {
 		if d.Approval != "" {
 			text += ", approval " + safe(d.Approval)
 		}
+		if d.Grant != nil {
+			text += fmt.Sprintf(", under its grant: %d left", d.Grant.Left)
+		}
 		line(w, "decision", "%s", text)
 		if d.ErrorMessage != "" {
 			line(w, "told", "%s", safe(d.ErrorMessage))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -234,7 +235,7 @@ func TestApprove(t *testing.T) {
 	if !strings.Contains(out, "terminate 2 instances") || !strings.Contains(out, "for 15m0s, at most 3 in all") || !strings.HasSuffix(out, "\napprove: accepted\n") || token.MatchString(out) {
 		t.Error(out)
 	}
-	if got.Approval != r.Approval || got.Digest != r.Digest || got.Decision != approvals.Allow || got.Reason != "clean-up" || got.Grant == nil || *got.Grant != (approvals.Grant{For: "15m0s", Count: 3}) {
+	if got.Approval != r.Approval || got.Digest != r.Digest || got.Decision != approvals.Allow || got.Reason != "clean-up" || got.Grant == nil || !reflect.DeepEqual(*got.Grant, approvals.Grant{For: "15m0s", Count: 3}) {
 		t.Errorf("%+v", got)
 	}
 	p := verified(t, trial, got.Token)
