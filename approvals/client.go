@@ -316,21 +316,28 @@ func (c *Client) Answer(ctx context.Context, a Answer) error {
 	if len(body) > MaxAnswer {
 		return fmt.Errorf("the answer has %d bytes, and may have %d: shorten its reason, or use a token with fewer claims", len(body), MaxAnswer)
 	}
-	subject := c.prefix + ".approvals.answer." + a.Approval
+	_, err = c.request(ctx, a.Approval, body)
+	return err
+}
+
+// request sends what concerns an approval and reads the reply, *RefusedError where
+// that is none that accepts.
+func (c *Client) request(ctx context.Context, approval string, body []byte) (Reply, error) {
+	subject := c.prefix + ".approvals.answer." + approval
 	waiting, done := c.attempt(ctx, subject, c.timeout)
 	defer done()
 	msg, err := c.conn.RequestWithContext(waiting, subject, body)
 	if err != nil {
-		return c.explain(ctx, "answer", err, context.Cause(waiting))
+		return Reply{}, c.explain(ctx, "answer", err, context.Cause(waiting))
 	}
 	var reply Reply
 	if json.Unmarshal(msg.Data, &reply) != nil {
-		return errors.New("the gateway's reply to the answer is malformed; whether the decision counted is not known: look at it again")
+		return Reply{}, errors.New("the gateway's reply to the answer is malformed; whether the decision counted is not known: look at it again")
 	}
 	if !reply.Accepted {
-		return &RefusedError{terminal.Escape(reply.Error, MaxReason)}
+		return Reply{}, &RefusedError{terminal.Escape(reply.Error, MaxReason)}
 	}
-	return nil
+	return reply, nil
 }
 
 // explain finds the reason behind an error of NATS. ctx is the caller's own.

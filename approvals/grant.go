@@ -67,13 +67,13 @@ func (l *Leave) fits(r *Request) error {
 	switch {
 	case l == nil:
 		return nil
+	case len(r.Resources) > maxShown || r.ResourcesOmitted > 0:
+		return errors.New("a grant is not possible: this call is on more resources than are shown")
 	case len(l.Actions) == 0 && len(l.Resources) == 0:
 		if r.Extent == "" {
 			return errors.New("a grant for the same again is not possible: this call does not name everything that it acts on, so it would be for anything. Approve it once, or name actions and resources")
 		}
 		return nil
-	case r.ResourcesOmitted > 0:
-		return errors.New("a grant is not possible: this call is on more resources than are shown")
 	}
 	cover, err := policy.NewCover(r.Account, l.Actions, l.Resources)
 	if err != nil {

@@ -3,7 +3,6 @@ package approvals
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -322,43 +321,5 @@ func TestZeroRecordLetsNothingThrough(t *testing.T) {
 	}
 	if _, ended := r.Outcome(); ended {
 		t.Error("it has an outcome")
-	}
-}
-
-// Of what several approvers leave, the narrowest holds.
-func TestNarrowestGrant(t *testing.T) {
-	wide, short := &Leave{Until: epoch.Add(time.Hour), Left: 5}, &Leave{Until: epoch.Add(time.Minute), Left: 9}
-	for name, test := range map[string]struct{ first, second, want *Leave }{
-		"both":    {wide, short, &Leave{Until: short.Until, Left: 5}},
-		"one":     {wide, nil, nil},
-		"another": {nil, wide, nil},
-		"none":    {},
-	} {
-		r := NewRecord(modelRequest(Needed{Groups: []string{"sre"}, Count: 2}))
-		v := people["ann"]
-		v.Decision = Allow
-		if err := r.Vote(v, test.first, epoch); err != nil {
-			t.Fatal(err)
-		}
-		v = people["bob"]
-		v.Decision = Allow
-		if err := r.Vote(v, test.second, epoch); err != nil || r.State != StateApproved {
-			t.Fatal(err, r.State)
-		}
-		if (r.Grant == nil) != (test.want == nil) || r.Grant != nil && !reflect.DeepEqual(r.Grant, test.want) {
-			t.Errorf("%s: %+v, want %+v", name, r.Grant, test.want)
-		}
-	}
-}
-
-func TestGrantBounds(t *testing.T) {
-	for _, g := range []Grant{{}, {For: "15m"}, {For: "15m", Count: 101}, {For: "-1m", Count: 1}, {For: "61m", Count: 1}, {For: "x", Count: 1}, {For: "0s", Count: 1}} {
-		if l, err := g.leave(epoch); err == nil {
-			t.Errorf("%+v leaves %+v", g, l)
-		}
-	}
-	l, err := (&Grant{For: "15m", Count: 3}).leave(epoch)
-	if err != nil || l.Left != 3 || !l.Until.Equal(epoch.Add(15*time.Minute)) {
-		t.Errorf("%+v %v", l, err)
 	}
 }

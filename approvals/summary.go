@@ -21,6 +21,7 @@ type Summary struct {
 	Facts      []Fact    `json:"facts"`    // who asks, why it is asked, what is needed; in the order to show
 	Resources  []string  `json:"resources"`
 	Parameters []Fact    `json:"parameters"`
+	Granted    string    `json:"granted,omitempty"` // what DefaultGrant lets through; "" where it cannot be given
 	Created    time.Time `json:"created"`
 	Expires    time.Time `json:"expires"`
 }
@@ -72,6 +73,9 @@ func Summarize(r Request) Summary {
 	add("Rule", "%s", rules(r))
 	add("Needs", "%s", needs(r.Approvers))
 	add("Session", "%s, request %s", ours(r.SessionID), ours(r.RequestID))
+	if DefaultGrant.Fits(r) == nil {
+		s.Granted = DefaultGrant.Words(r)
+	}
 	return s
 }
 

@@ -37,7 +37,7 @@ func asked() Request {
 		Parameters: map[string]any{"InstanceIds": []any{"i-0abca", "i-0abcb", "i-0abcc"}, "DryRun": false},
 		Risk:       event.Risk{Score: 60, Reasons: []string{"destroys: +40", "access level Write: +20"}},
 		Rules:      []string{"ask-destroys"}, Approvers: []Needed{{Groups: []string{"sre", "leads"}, Count: 1}, {Groups: []string{"security"}, Count: 2}},
-		PolicyVersion: strings.Repeat("cd", 32), Reason: "they are idle", Created: created, Expires: created.Add(15 * time.Minute),
+		PolicyVersion: strings.Repeat("cd", 32), Extent: strings.Repeat("ef", 32), Reason: "they are idle", Created: created, Expires: created.Add(15 * time.Minute),
 	}
 }
 
@@ -58,6 +58,10 @@ func TestSummary(t *testing.T) {
                "arn:aws:ec2:eu-west-1:111122223333:instance/i-0abcc"
   Parameters   DryRun = false
                InstanceIds = ["i-0abca", "i-0abcb", "i-0abcc"]
+  If granted   for 15 minutes, at most 20 calls of this session, this one among
+               them, none riskier than it: the same operation on the same
+               resources (terminate 3 instances in account 111122223333 (dev),
+               eu-west-1); other parameters may differ
   Approval     01J00000000000000000000001
   Digest       abababababababababababababababababababababababababababababababab
   Asked        2026-03-01 12:00:00, until 2026-03-01 12:15:00 UTC
@@ -172,7 +176,7 @@ func fill(v reflect.Value, s string) {
 
 // shape is every line that a summary may have: a name of ours at its place, or
 // indented text.
-var shape = regexp.MustCompile(`^(?:  (?:Who|Label|Operation|Role|Attention|Body|Said|Tags|Not read|Risk|Rule|Needs|Session|Resources|Parameters|Approval|Digest|Asked)(?: +\S.*)?| {15}\S.*)$`)
+var shape = regexp.MustCompile(`^(?:  (?:Who|Label|Operation|Role|Attention|Body|Said|Tags|Not read|Risk|Rule|Needs|Session|Resources|Parameters|If granted|Approval|Digest|Asked)(?: +\S.*)?| {15}\S.*)$`)
 
 // harmless checks what must hold of any summary.
 func harmless(t *testing.T, r Request) {

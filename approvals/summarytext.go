@@ -48,6 +48,9 @@ func (s Summary) Lines(columns int) []string {
 	for i, p := range s.Parameters {
 		add([]string{"Parameters", ""}[min(i, 1)], p.Name+" = "+p.Text)
 	}
+	if s.Granted != "" {
+		add("If granted", s.Granted)
+	}
 	add("Approval", s.Approval)
 	add("Digest", s.Digest)
 	const layout = "2006-01-02 15:04:05"

@@ -23,8 +23,8 @@ import (
 )
 
 func newApprovals() *cobra.Command {
-	return group("approvals", "What agents wait for: look, approve, deny",
-		newApprovalsList(), newApprovalsWatch(), newApprovalsShow(), newApprovalsApprove(), newApprovalsDeny())
+	return group("approvals", "What agents wait for: look, approve, deny, revoke",
+		newApprovalsList(), newApprovalsWatch(), newApprovalsShow(), newApprovalsApprove(), newApprovalsDeny(), newApprovalsRevoke())
 }
 
 // approver is one command's connection.
@@ -91,10 +91,10 @@ func damaged(cmd *cobra.Command) func(error) {
 
 func newApprovalsList() *cobra.Command {
 	var nats natsFlags
-	var asJSON bool
+	var asJSON, grants bool
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List what waits for an answer now, the oldest first",
+		Short: "List what waits for an answer now, and the live grants, the oldest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := nats.approver(cmd)
@@ -102,18 +102,36 @@ func newApprovalsList() *cobra.Command {
 				return err
 			}
 			defer a.close()
-			open, err := a.Pending(cmd.Context(), damaged(cmd))
-			if err != nil {
+			out := cmd.OutOrStdout()
+			var open []approvals.Request
+			if !grants {
+				if open, err = a.Pending(cmd.Context(), damaged(cmd)); err != nil {
+					return err
+				}
+				if asJSON {
+					return writeJSON(out, open)
+				}
+				if err := writePending(out, open, time.Now()); err != nil {
+					return err
+				}
+			}
+			live, err := a.Grants(cmd.Context(), nil)
+			switch {
+			case err != nil:
 				return err
+			case asJSON:
+				return writeJSON(out, live)
+			case !grants && len(live) == 0:
+				return nil
+			case !grants:
+				fmt.Fprintln(out)
 			}
-			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), open)
-			}
-			return writePending(cmd.OutOrStdout(), open, time.Now())
+			return writeGrants(out, live, time.Now())
 		},
 	}
 	nats.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	c.Flags().BoolVar(&grants, "grants", false, "the live grants alone")
 	return c
 }
 

@@ -99,7 +99,7 @@ func wanted(ids *event.IDs, expires time.Duration) approvals.Request {
 		Who: event.UserIdentity{Issuer: identity.TrialIssuer, Subject: "local-agent", Label: "x\x1b[2J\u202e"}, Target: "dev", Account: "111122223333", Region: "eu-west-1",
 		RoleARN: "arn:aws:iam::111122223333:role/agent-dev", Service: "ec2", Operation: "TerminateInstances", Actions: []string{"ec2:TerminateInstances"}, AccessLevel: "Write",
 		Resources: []event.Resource{{ARN: "arn:aws:ec2:eu-west-1:111122223333:instance/i-0a", Type: "instance"}, {ARN: "arn:aws:ec2:eu-west-1:111122223333:instance/i-0b", Type: "instance"}},
-		Risk:      event.Risk{Score: 60}, Rules: []string{"ask"}, Approvers: []approvals.Needed{{Groups: []string{"sre", "leads"}, Count: 1}}, PolicyVersion: "abc",
+		Risk:      event.Risk{Score: 60}, Rules: []string{"ask"}, Approvers: []approvals.Needed{{Groups: []string{"sre", "leads"}, Count: 1}}, PolicyVersion: "abc", Extent: strings.Repeat("cd", 32),
 		Created: now, Expires: now.Add(expires)}
 }
 
@@ -218,6 +218,8 @@ func verified(t *testing.T, trial *identity.Trial, token string) *identity.Princ
 	return p
 }
 
+const instances = "arn:aws:ec2:eu-west-1:111122223333:instance/*"
+
 func TestApprove(t *testing.T) {
 	a := newAsking(t)
 	trial, err := identity.OpenTrial("state")
@@ -232,7 +234,7 @@ func TestApprove(t *testing.T) {
 	a.listen()
 	out := must(t, "approvals", "approve", r.Approval, "--yes", "--for", "15m", "--count", "3", "--reason", "clean-up")
 	got := <-a.answers
-	if !strings.Contains(out, "terminate 2 instances") || !strings.Contains(out, "for 15m0s, at most 3 in all") || !strings.HasSuffix(out, "\napprove: accepted\n") || token.MatchString(out) {
+	if !strings.Contains(out, "terminate 2 instances") || !strings.Contains(out, "This grants:\n  for 15 minutes, at most 3 calls of this session, this one among them,") || !strings.HasSuffix(out, "\napprove: accepted\n") || token.MatchString(out) {
 		t.Error(out)
 	}
 	if got.Approval != r.Approval || got.Digest != r.Digest || got.Decision != approvals.Allow || got.Reason != "clean-up" || got.Grant == nil || !reflect.DeepEqual(*got.Grant, approvals.Grant{For: "15m0s", Count: 3}) {
@@ -241,6 +243,10 @@ func TestApprove(t *testing.T) {
 	p := verified(t, trial, got.Token)
 	if p.Subject != trialApprover || strings.Join(p.Groups, " ") != "leads sre" {
 		t.Errorf("%+v", p)
+	}
+	must(t, "approvals", "approve", r.Approval, "--yes", "--for", "5m", "--count", "9", "--action", "ec2:TerminateInstances", "--action", "ec2:Stop*", "--resource", instances)
+	if got := <-a.answers; got.Grant == nil || !reflect.DeepEqual(*got.Grant, approvals.Grant{For: "5m0s", Count: 9, Actions: []string{"ec2:TerminateInstances", "ec2:Stop*"}, Resources: []string{instances}}) {
+		t.Errorf("%+v", got)
 	}
 	// A refusal is a failure, and says why.
 	a.reply = approvals.Reply{Error: "nobody approves their own request\x1b[2J"}
@@ -279,6 +285,15 @@ func TestApprove(t *testing.T) {
 		{"approve " + open.Approval + " --yes --count 2", exitUsage, "belong together"},
 		{"approve " + open.Approval + " --yes --for 0s --count 2", exitUsage, "lets nothing through"},
 		{"approve " + open.Approval + " --yes --for 15m --count 0", exitUsage, "lets nothing through"},
+		{"approve " + open.Approval + " --for 1m --count 2 --digest " + open.Digest, exitUsage, "a grant is read before it is given"},
+		{"approve " + open.Approval + " --yes --action ec2:Get* --resource " + instances, exitUsage, "belong together"},
+		{"approve " + open.Approval + " --yes --for 1m --count 2 --action ec2:Get*", exitUsage, "belong together"},
+		{"approve " + open.Approval + " --yes --for 1m --count 2 --resource " + instances, exitUsage, "belong together"},
+		{"approve " + open.Approval + " --yes --for 1m --count 2 --action ec2:Get* --resource " + instances, exitFailed, "needs ec2:TerminateInstances"},
+		{"approve " + open.Approval + " --yes --for 1m --count 2 --action ec2:* --resource " + instances, exitFailed, "leaves open what is done"},
+		{"approve " + open.Approval + " --yes --for 1m --count 2 --action ec2:TerminateInstances --resource *", exitFailed, "6 parts"},
+		{"revoke " + open.Approval, exitFailed, "no live grant is of an approval"},
+		{"revoke x", exitFailed, "four or more"},
 		{"approve " + open.Approval + " --yes --for 61m --count 1", exitUsage, "up to 1h0m0s"},
 		{"approve " + open.Approval + " --yes --for 1m --count 101", exitUsage, "up to 100"},
 		{"approve " + open.Approval + " --yes --reason " + strings.Repeat("x", 1025), exitUsage, "may have 1024"},
@@ -333,6 +348,15 @@ func TestApproveAsks(t *testing.T) {
 	}
 	if got := <-a.answers; got.Digest != r.Digest {
 		t.Errorf("sent %s, which was not shown", got.Digest)
+	}
+	// What a grant is said to be is what is sent, and a digest alone does not agree to it.
+	var out, errs output
+	code := run(t.Context(), []string{"approvals", "approve", r.Approval, "--for", "15m", "--count", "4", "--digest", r.Digest}, strings.NewReader("yes\n"), &out, &errs)
+	if said := out.String(); code != exitDone || !strings.Contains(said, "at most 4 calls of this session") || strings.Index(said, "at most 4 calls") > strings.Index(said, "Type yes to approve: ") {
+		t.Errorf("%d %s %s", code, said, errs.String())
+	}
+	if got := <-a.answers; got.Grant == nil || got.Grant.Count != 4 {
+		t.Errorf("sent %+v", got.Grant)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	never, _ := io.Pipe()

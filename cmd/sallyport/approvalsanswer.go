@@ -83,8 +83,7 @@ type sent struct {
 
 func newApprovalsApprove() *cobra.Command {
 	var f answerFlags
-	var grant approvals.Grant
-	var span time.Duration
+	var g grantFlags
 	var yes bool
 	c := &cobra.Command{
 		Use:   "approve APPROVAL",
@@ -93,37 +92,34 @@ func newApprovalsApprove() *cobra.Command {
 elsewhere it takes --yes, or --digest with the digest of what you have seen. The
 answer holds for exactly what was shown: the gateway takes no other digest.
 
-With --for and --count the very same call may be sent again, that long and that often.`,
+With --for and --count further calls of the session go through, that long and that
+often: the same operation on the same resources or, with --action and --resource, what
+needs no more than these. It says in words what that is, and asks. None of them may be
+riskier than this one, or need others to approve.`,
 		Example: `  sallyport approvals approve 01JQZX4T4S8F3W5G6H7J8K9M0N
-  sallyport approvals approve K9M0N --for 15m --count 3 --reason "clean-up of dev"`,
+  sallyport approvals approve K9M0N --for 15m --count 3 --reason "clean-up of dev"
+  sallyport approvals approve K9M0N --for 15m --count 20 --action ec2:TerminateInstances \
+      --resource 'arn:aws:ec2:eu-west-1:111122223333:instance/*'`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			usage := func(format string, a ...any) error {
 				return &usageError{fmt.Errorf(format, a...), cmd.CommandPath()}
 			}
-			var wide *approvals.Grant
-			if flags := cmd.Flags(); flags.Changed("for") || flags.Changed("count") {
-				if !flags.Changed("for") || !flags.Changed("count") {
-					return usage("--for and --count belong together: how long, and how often in all")
-				}
-				if span <= 0 || grant.Count < 1 {
-					return usage("--for %s --count %d lets nothing through", span, grant.Count)
-				}
-				if span > approvals.MaxGrant || grant.Count > approvals.MaxGrantCount {
-					return usage("--for may be up to %s, --count up to %d", approvals.MaxGrant, approvals.MaxGrantCount)
-				}
-				grant.For = span.String()
-				wide = &grant
+			grant, err := g.grant(cmd)
+			if err != nil {
+				return usage("%w", err)
 			}
-			if !yes && f.digest == "" && !isTerminal(cmd.InOrStdin()) {
+			if !yes && (f.digest == "" || grant != nil) && !isTerminal(cmd.InOrStdin()) {
+				if grant != nil {
+					return usage("a grant is read before it is given, and there is no terminal to ask on: give --yes if you have")
+				}
 				return usage("there is no terminal to ask on: give --yes, or --digest with the digest of what you have seen")
 			}
-			return f.answer(cmd, args[0], approvals.Allow, wide, !yes && f.digest == "")
+			return f.answer(cmd, args[0], approvals.Allow, grant, !yes && (f.digest == "" || grant != nil))
 		},
 	}
 	f.add(c)
-	c.Flags().DurationVar(&span, "for", 0, "let the same call through again for this long, with --count")
-	c.Flags().IntVar(&grant.Count, "count", 0, "how often in all, with --for")
+	g.add(c)
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return c
 }
@@ -169,8 +165,8 @@ func (f *answerFlags) answer(cmd *cobra.Command, id, decision string, grant *app
 	if err := approvals.Summarize(r).Write(show, columns(show)); err != nil {
 		return err
 	}
-	if grant != nil {
-		fmt.Fprintf(show, "\nAnd again, the very same call: for %s, at most %d in all.\n", grant.For, grant.Count)
+	if err := showGrant(show, r, grant); err != nil {
+		return err
 	}
 	if ask {
 		if err := confirm(cmd.Context(), cmd.InOrStdin(), show); err != nil {

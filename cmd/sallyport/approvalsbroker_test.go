@@ -77,4 +77,65 @@ func TestApprovalsWithTheBroker(t *testing.T) {
 	if r := do(t, "approvals", "approve", no.Approval, "--yes"); r.code != exitFailed || !strings.Contains(r.stderr, "too late: it is denied at") {
 		t.Errorf("%+v", r)
 	}
+
+	// A grant, from what the list says of it to its end.
+	granted := ask("c", 1)
+	must(t, "approvals", "approve", granted.Approval, "--yes", "--subject", "alice", "--for", "10m", "--count", "7")
+	ends(granted, approvals.StateApproved)
+	shows := func(want string, args ...string) {
+		t.Helper()
+		until(t, want, func() bool { return strings.Contains(must(t, append([]string{"approvals", "list"}, args...)...), want) })
+	}
+	row := granted.Approval + `  9m5`
+	shows("nothing waits for an answer\n\nGRANT ")
+	shows(row, "--grants")
+	if _, err := broker.Claim(t.Context(), granted.Approval, granted.Digest, granted.RequestID); err != nil {
+		t.Fatal(err)
+	}
+	if out := must(t, "approvals", "list"); !strings.Contains(out, `s  6      "local-agent"  again: terminate 2 instances in account`) {
+		t.Error(out)
+	}
+	if out := must(t, "approvals", "list", "--grants", "--json"); !strings.Contains(out, `"left":6`) || !strings.Contains(out, `"grant":{"for":"10m0s","count":7}`) {
+		t.Error(out)
+	}
+	for args, want := range map[string]string{"--subject local-agent": "nobody approves their own", "--digest " + strings.Repeat("f", 64): "its digest is"} {
+		r := do(t, append([]string{"approvals", "revoke", granted.Approval}, strings.Fields(args)...)...)
+		if r.code != exitFailed || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+	if out := must(t, "approvals", "revoke", granted.Approval[20:], "--subject", "bob", "--reason", "enough"); out != "revoked: "+granted.Approval+"\n" {
+		t.Error(out)
+	}
+	if out := must(t, "approvals", "list", "--grants"); out != "no grant is live\n" {
+		t.Error(out)
+	}
+	if r := do(t, "approvals", "revoke", granted.Approval); r.code != exitFailed || !strings.Contains(r.stderr, "no live grant") {
+		t.Errorf("%+v", r)
+	}
+	watched, _, stop := start(t, "approvals", "watch")
+	unheard := ask("d", 1)
+	until(t, "the watch", func() bool { return strings.Contains(watched.String(), unheard.Approval) })
+	must(t, "approvals", "approve", unheard.Approval, "--yes", "--for", "10m", "--count", "7")
+	until(t, "the grant", func() bool { return strings.Contains(must(t, "approvals", "list"), "GRANT") })
+	must(t, "approvals", "revoke", unheard.Approval, "--subject", "bob")
+	until(t, "the end", func() bool { return strings.Contains(watched.String(), unheard.Approval+"  revoked at ") })
+	if stop() != exitDone {
+		t.Error("Ctrl-C is a failure")
+	}
+	if _, err := broker.Claim(t.Context(), unheard.Approval, unheard.Digest, unheard.RequestID); err != nil {
+		t.Errorf("what was approved is lost with its grant: %v", err)
+	}
+	if out := must(t, "approvals", "list", "--grants"); out != "no grant is live\n" {
+		t.Error(out)
+	}
+	// Without a gateway the stream still says what was granted.
+	last := ask("e", 1)
+	must(t, "approvals", "approve", last.Approval, "--yes", "--for", "10m", "--count", "7")
+	ends(last, approvals.StateApproved)
+	shows(last.Approval, "--grants")
+	broker.Close()
+	if out := must(t, "approvals", "list", "--grants"); !strings.Contains(out, last.Approval) || !strings.Contains(out, "  ?  ") {
+		t.Error(out)
+	}
 }

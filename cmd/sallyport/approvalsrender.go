@@ -86,10 +86,13 @@ func (v *view) screen() []string {
 	}
 	if v.asking != nil {
 		verb := map[string]string{approvals.Allow: "APPROVE", approvals.Deny: "DENY"}[v.decision]
+		if v.grant != nil {
+			verb = "APPROVE AND GRANT"
+		}
 		prompt := verb + " " + v.asking.Approval[len(v.asking.Approval)-5:] + "? Reason, if any: "
 		typed := []rune(v.reason) // its end is where the cursor is
 		typed = typed[max(0, len(typed)-max(0, v.width-terminal.Width(prompt)-4)):]
 		return append(rows, v.line("%s%s_", prompt, terminal.Escape(string(typed), v.width)), v.line("enter sends  esc goes back"))
 	}
-	return append(rows, v.line("%s", v.status), v.line("%sa approve  d deny  q leave  up/down choose", more))
+	return append(rows, v.line("%s", v.status), v.line("%sa approve  d deny  g grant  q leave  up/down choose", more))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,8 +29,8 @@ type (
 	}
 )
 
-// sendFunc answers a request as it was shown.
-type sendFunc func(r approvals.Request, decision, reason string) error
+// sendFunc answers a request as it was shown. grant is nil for once.
+type sendFunc func(r approvals.Request, decision, reason string, grant *approvals.Grant) error
 
 // view is the list of `approvals watch` on a terminal. All of it is texts of
 // approvals.Summary and of terminal, which cannot move the cursor.
@@ -46,6 +47,7 @@ type view struct {
 
 	asking   *approvals.Request // while the reason is typed; as it was shown
 	decision string
+	grant    *approvals.Grant // with an allow; what the details say under "If granted"
 	reason   string
 	status   string
 	failed   error
@@ -138,15 +140,21 @@ func (v *view) key(k tea.Key) tea.Cmd {
 		v.scroll(v.detailRows())
 	case "pgup":
 		v.scroll(-v.detailRows())
-	case "a", "d":
+	case "a", "d", "g":
 		switch {
 		case i < 0 || k.IsRepeat:
-		case k.String() == "a" && !v.read[v.selected]:
+		case k.String() != "d" && !v.read[v.selected]:
 			v.status = "there is more to read before you approve: page down"
+		case k.String() == "g" && approvals.Summarize(v.open[i]).Granted == "":
+			v.status = terminal.Escape(fmt.Sprint(approvals.DefaultGrant.Fits(v.open[i])), 400)
 		default:
 			r := v.open[i]
-			v.asking, v.reason, v.status = &r, "", ""
-			v.decision = map[string]string{"a": approvals.Allow, "d": approvals.Deny}[k.String()]
+			v.asking, v.reason, v.status, v.grant = &r, "", "", nil
+			v.decision = map[string]string{"a": approvals.Allow, "d": approvals.Deny, "g": approvals.Allow}[k.String()]
+			if k.String() == "g" {
+				g := approvals.DefaultGrant
+				v.grant = &g
+			}
 		}
 	}
 	return nil
@@ -171,9 +179,9 @@ func (v *view) keyOfReason(k tea.Key) tea.Cmd {
 			v.reason = string(r[:len(r)-1])
 		}
 	case "enter":
-		r, decision, reason, send := *v.asking, v.decision, strings.TrimSpace(v.reason), v.send
+		r, decision, reason, grant, send := *v.asking, v.decision, strings.TrimSpace(v.reason), v.grant, v.send
 		v.asking, v.status = nil, "sending"
-		return func() tea.Msg { return answeredMsg{r.Approval, decision, send(r, decision, reason)} }
+		return func() tea.Msg { return answeredMsg{r.Approval, decision, send(r, decision, reason, grant)} }
 	default:
 		v.typed(k.Text)
 	}
@@ -189,12 +197,12 @@ func (v *view) typed(text string) {
 // watchView runs the view until somebody leaves it.
 func watchView(cmd *cobra.Command, a *approver, token func(context.Context, *config.Config, approvals.Request) (secret.String, error)) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
-	send := func(r approvals.Request, decision, reason string) error {
+	send := func(r approvals.Request, decision, reason string, grant *approvals.Grant) error {
 		t, err := token(ctx, a.conf, r)
 		if err != nil {
 			return err
 		}
-		return a.Answer(ctx, approvals.Answer{Approval: r.Approval, Digest: r.Digest, Decision: decision, Token: t.Reveal(), Reason: reason})
+		return a.Answer(ctx, approvals.Answer{Approval: r.Approval, Digest: r.Digest, Decision: decision, Token: t.Reveal(), Reason: reason, Grant: grant})
 	}
 	v := newView(send, time.Now())
 	p := tea.NewProgram(v, tea.WithContext(ctx), tea.WithInput(cmd.InOrStdin()), tea.WithOutput(cmd.OutOrStdout()), tea.WithoutSignalHandler())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,10 @@ type screenOf struct {
 
 func newScreen(t *testing.T, open ...approvals.Request) *screenOf {
 	s := &screenOf{t: t}
-	s.view = newView(func(r approvals.Request, decision, reason string) error {
+	s.view = newView(func(r approvals.Request, decision, reason string, grant *approvals.Grant) error {
+		if grant != nil {
+			decision += fmt.Sprintf(" for %s at most %d", grant.For, grant.Count)
+		}
 		s.sent = append(s.sent, decision+" "+r.Approval+" "+r.Digest[:4]+" "+reason)
 		return s.err
 	}, time.Now())
@@ -107,6 +111,33 @@ func TestViewAnswers(t *testing.T) {
 	}
 	if !newScreen(t).got(tea.KeyPressMsg{Code: 'c', Mod: tea.ModCtrl}) {
 		t.Error("Ctrl-C does not leave")
+	}
+}
+
+// The key for a grant sends what the details say, of what has been read, and only
+// where it can be given.
+func TestViewGrants(t *testing.T) {
+	open := some(2)
+	open[1].Extent = ""
+	s := newScreen(t, open...)
+	s.shows("If granted", "for 15 minutes, at most 20 calls of this session", "g approve and grant")
+	s.keys("g")
+	s.shows("APPROVE AND GRANT " + open[0].Approval[21:] + "? Reason, if any: _")
+	s.keys("go<enter>")
+	s.keys("a<enter>")
+	if want := "allow for 15m at most 20 " + open[0].Approval + " abab go|allow " + open[0].Approval + " abab "; strings.Join(s.sent, "|") != want {
+		t.Errorf("sent %q, want %s", s.sent, want)
+	}
+	s.keys("<down>g<enter>")
+	s.shows("does not name everything that it acts on")
+	for range 60 {
+		open[0].Resources = append(open[0].Resources, event.Resource{ARN: "arn:aws:ec2:eu-west-1:111122223333:instance/i-0f", Type: "instance"})
+	}
+	unread := newScreen(t, open[0])
+	unread.keys("g<enter>")
+	unread.shows("there is more to read")
+	if len(s.sent) != 2 || unread.sent != nil {
+		t.Errorf("sent %q and %q", s.sent, unread.sent)
 	}
 }
 

@@ -21,7 +21,8 @@ func newApprovalsWatch() *cobra.Command {
 		Use:   "watch",
 		Short: "Follow what waits for an answer, and answer it",
 		Long: `Follow what waits for an answer, until Ctrl-C. On a terminal it is a list with the
-details of the one that is selected; "a" approves it and "d" denies it, with a reason.
+details of the one that is selected; "a" approves it and "d" denies it, with a reason; "g"
+approves it with the grant that the details tell of.
 In a pipe, or with --lines, each request and each end is a line.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
