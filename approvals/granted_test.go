@@ -150,6 +150,17 @@ func TestTakeRefuses(t *testing.T) {
 	}
 }
 
+// A resource that people see masked is no extent for the gateway, though it is one for
+// the call: two that look alike may be two.
+func TestTakeMasked(t *testing.T) {
+	c := ec2Call("TerminateInstances", instanceARN+"i-1")
+	g, r := granted(t, c, DefaultGrant), requestOf(c)
+	r.Extent = ""
+	if err := g.Take(r, c, epoch); err == nil {
+		t.Error("it is the same again")
+	}
+}
+
 // Calls that a grant by globs lets through, and one for the same again does not.
 func TestTakeByGlobs(t *testing.T) {
 	c := ec2Call("TerminateInstances", instanceARN+"i-1")

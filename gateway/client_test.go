@@ -87,7 +87,13 @@ type tunnel struct {
 
 func (r *rig) tunnel(t *testing.T, host, token string) *tunnel {
 	t.Helper()
-	resp, nc, br := r.connect(t, host+":443", basic(token))
+	return r.tunnelBy(t, host, basic(token))
+}
+
+// tunnelBy is tunnel for a caller who shows who they are in their own way.
+func (r *rig) tunnelBy(t *testing.T, host, authorization string) *tunnel {
+	t.Helper()
+	resp, nc, br := r.connect(t, host+":443", authorization)
 	if resp.StatusCode != http.StatusOK || br.Buffered() > 0 {
 		t.Fatalf("CONNECT %s: %s", host, resp.Status)
 	}

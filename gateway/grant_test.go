@@ -111,15 +111,15 @@ func TestGrantOfAPlan(t *testing.T) {
 	a := newApprover(t, r)
 	pending, outcome := a.messages("pending"), a.messages("outcome")
 	const tables = "arn:aws:dynamodb:us-east-1:111122223333:table/"
-	as := func(token, operation, table string) answer {
+	by := func(authorization, operation, table string) answer {
 		item := `"Item":{"id":{"S":"c-9"}}`
 		if operation != "PutItem" {
 			item = `"Key":{"id":{"S":"c-9"}}`
 		}
-		return r.tunnel(t, dynamoHost, token).do(t, http.MethodPost, "/", fmt.Sprintf(`{"TableName":%q,%s}`, table, item), jsonCall("DynamoDB_20120810."+operation)...)
+		return r.tunnelBy(t, dynamoHost, authorization).do(t, http.MethodPost, "/", fmt.Sprintf(`{"TableName":%q,%s}`, table, item), jsonCall("DynamoDB_20120810."+operation)...)
 	}
 	token := r.token()
-	do := func(operation, table string) answer { return as(token, operation, table) }
+	do := func(operation, table string) answer { return by(basic(token), operation, table) }
 	refused(t, do("DeleteItem", "Customers"), http.StatusForbidden, "pending")
 	p := pendingOf(t, pending())
 	g := approvals.Grant{For: "10m", Count: 20, Actions: []string{"dynamodb:DeleteItem", "dynamodb:Put*"}, Resources: []string{tables + "Customers*"}}
@@ -157,7 +157,8 @@ func TestGrantOfAPlan(t *testing.T) {
 		t.Errorf("asked are %+v", q[2].Approvers)
 	}
 	refused(t, do("PutItem", "Customers-protected"), http.StatusForbidden, "denied")
-	refused(t, as(r.tokenOf("agent-2", "ai-agents"), "PutItem", "Customers"), http.StatusForbidden, "pending")
+	refused(t, by(basic(r.tokenOf("agent-2", "ai-agents")), "PutItem", "Customers"), http.StatusForbidden, "pending")
+	refused(t, by("Proxy-Authorization: Bearer "+token, "PutItem", "Customers"), http.StatusForbidden, "pending") // without the label: another session
 	if n := r.sent(t); n != sent {
 		t.Errorf("%d calls beyond the grant were sent", n-sent)
 	}

@@ -34,6 +34,7 @@ func TestNewCoverRefuses(t *testing.T) {
 		{good, "", "empty"},
 		{good, "*", "6 parts"},
 		{good, "arn:aws:ec2:*", "6 parts"},
+		{good, "arn:aws:ec2:us-east-1:*", "6 parts"},
 		{good, "i-0abc", "not an ARN"},
 		{good, "arn:*:ec2:us-east-1:111122223333:instance/*", "partition and service"},
 		{good, "arn:aws:e*:us-east-1:111122223333:instance/*", "partition and service"},
