@@ -19,6 +19,7 @@ type grants struct {
 
 	mu    sync.Mutex
 	known map[string]knownGrant // by key
+	begun chan struct{}         // closed when the next one begins; nil: nobody waits for that
 }
 
 type knownGrant struct {
@@ -29,12 +30,40 @@ type knownGrant struct {
 func (b *Broker) learnGrant(g GrantRecord, revision uint64) {
 	b.grants.mu.Lock()
 	defer b.grants.mu.Unlock()
-	if key := g.key(); revision > b.grants.known[key].revision {
-		if b.grants.known == nil {
-			b.grants.known = map[string]knownGrant{}
-		}
-		b.grants.known[key] = knownGrant{g, revision}
+	key := g.key()
+	old, known := b.grants.known[key]
+	if known && revision <= old.revision {
+		return
 	}
+	if b.grants.known == nil {
+		b.grants.known = map[string]knownGrant{}
+	}
+	b.grants.known[key] = knownGrant{g, revision}
+	if !known && b.grants.begun != nil {
+		close(b.grants.begun)
+		b.grants.begun = nil
+	}
+}
+
+// GrantBegun is closed when the next grant begins, of whatever session.
+func (b *Broker) GrantBegun() <-chan struct{} {
+	b.grants.mu.Lock()
+	defer b.grants.mu.Unlock()
+	if b.grants.begun == nil {
+		b.grants.begun = make(chan struct{})
+	}
+	return b.grants.begun
+}
+
+// Withdraw ends an approval that nobody needs any more.
+func (b *Broker) Withdraw(ctx context.Context, approval, digest string) error {
+	_, err := b.change(ctx, approval, digest, func(r *Record) error {
+		if !r.Cancel(b.o.Now()) {
+			return ErrEnded
+		}
+		return nil
+	})
+	return err
 }
 
 // begin opens the grant that an approval left, once its own call was let through. A

@@ -228,7 +228,8 @@ func TestDamagedGrant(t *testing.T) {
 	}
 	other := g
 	other.Request.Approval = ids.New()
-	for i, v := range []any{nil, "x", other, Record{Request: r, State: StateApproved}, map[string]any{"grant": g.Leave, "x": 1}} {
+	newer := map[string]any{"request": g.Request, "votes": g.Votes, "grant": g.Leave, "x": 1}
+	for i, v := range []any{nil, "x", other, newer, Record{Request: r, State: StateApproved}, map[string]any{"grant": g.Leave}} {
 		text, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)

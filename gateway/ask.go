@@ -32,6 +32,8 @@ type Approvals interface {
 	Begins(r approvals.Request) bool
 	// UseGrant gives approvals.ErrNoGrant where people must be asked.
 	UseGrant(ctx context.Context, r approvals.Request, call *awsapi.Call) (approvals.GrantRecord, error)
+	GrantBegun() <-chan struct{}
+	Withdraw(ctx context.Context, approval, digest string) error
 }
 
 // ask is a request that people decide.
@@ -55,6 +57,7 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	if _, _, err := h.plan(x); err != nil { // nobody is asked for what could not be given
 		return err
 	}
+	x.begun = h.Approvals.GrantBegun() // before looking, so that none begins unseen
 	if granted, err := h.useGrant(ctx, x, needed); granted || err != nil {
 		return err
 	}
@@ -78,6 +81,9 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	if rec.State == approvals.StatePending {
 		if rec, err = h.hold(ctx, x, rec); err != nil {
 			return h.stillPending(x, rec, err)
+		}
+		if x.grant != nil {
+			return nil
 		}
 	}
 	if rec.State == approvals.StateDenied {
@@ -190,6 +196,11 @@ func (h *handler) hold(ctx context.Context, x *exchange, rec approvals.Record) (
 	}
 	for {
 		select {
+		case <-x.begun:
+			x.begun = h.Approvals.GrantBegun()
+			if granted, err := h.useGrantHeld(ctx, x, rec); granted || err != nil {
+				return rec, err
+			}
 		case r := <-done:
 			if r.err != nil {
 				return rec, r.err
@@ -226,7 +237,10 @@ func (h *handler) judgeAgain(x *exchange, needed []approvals.Needed) error {
 }
 
 func (h *handler) stillPending(x *exchange, rec approvals.Record, err error) error {
+	var refused *refusal.Error
 	switch {
+	case errors.As(err, &refused): // what was judged again
+		return err
 	case errors.Is(err, approvals.ErrEnded):
 		return refusal.Wrap(refusal.Pending, err, "approval %s has ended; send the call again to ask for another", x.ask.approval)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, approvals.ErrClosed), errors.Is(err, approvals.ErrHeld):

@@ -29,6 +29,23 @@ func (h *handler) useGrant(ctx context.Context, x *exchange, needed []approvals.
 	return true, nil
 }
 
+// useGrantHeld is useGrant for a call that waits while a grant begins: a plan's calls
+// come side by side, and who lets the plan through is not to answer each of the first.
+// Nobody needs its own approval then.
+func (h *handler) useGrantHeld(ctx context.Context, x *exchange, rec approvals.Record) (bool, error) {
+	if err := h.judgeAgain(x, rec.Request.Approvers); err != nil {
+		return false, err
+	}
+	granted, err := h.useGrant(ctx, x, rec.Request.Approvers)
+	if !granted {
+		return false, err
+	}
+	if err := h.Approvals.Withdraw(context.WithoutCancel(ctx), rec.Request.Approval, x.digest); err != nil && !errors.Is(err, approvals.ErrEnded) {
+		h.Log.WarnContext(ctx, "an approval that is not needed any more could not be ended; it expires", "approval", rec.Request.Approval, "cause", err.Error())
+	}
+	return true, nil
+}
+
 // extent is approvals.Extent of a call, "" where people see a resource masked: two
 // that look alike to them may be two.
 func (h *handler) extent(c *awsapi.Call) string {

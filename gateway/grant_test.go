@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/oidctest"
 )
 
 // grant approves with a grant, and says what the gateway replies.
@@ -204,6 +205,67 @@ func TestGrantEnds(t *testing.T) {
 		end()
 		refused(t, <-r.put(t, "3"), http.StatusForbidden, "pending")
 		a.accepted(pendingOf(t, pending()), approvals.Deny)
+	}
+}
+
+// Calls that wait when a grant begins go through under it, and are not asked for any
+// more; one that it does not cover waits on.
+func TestGrantFreesWhatWaits(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
+	a := newApprover(t, r)
+	pending, outcome := a.messages("pending"), a.messages("outcome")
+	first := r.put(t, "1")
+	p := pendingOf(t, pending())
+	second := r.put(t, "2")
+	q := pendingOf(t, pending())
+	object := make(chan answer, 1)
+	c := r.tunnel(t, s3Host, r.token())
+	go func() {
+		object <- c.do(t, http.MethodPut, "/acme-dev-reports/new.txt", "x", "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD")
+	}()
+	other := pendingOf(t, pending())
+	a.granted(p, approvals.Grant{For: "10m", Count: 3})
+	passed(t, <-first, http.StatusOK)
+	x := <-second
+	passed(t, x, http.StatusOK)
+	d := data[*event.Decision](t, r.exchange(t, x.id()))
+	if d.Approval != p.Approval || d.Grant == nil || d.Grant.Left != 1 || len(d.Approvers) != 1 {
+		t.Errorf("%+v", d)
+	}
+	outcome()
+	if o, ok := outcome().Data.(*event.ApprovalOutcome); !ok || o.Approval != q.Approval || o.Outcome != approvals.Cancelled {
+		t.Errorf("%+v", o)
+	}
+	if n := r.sent(t); n != 2 {
+		t.Errorf("%d calls were sent", n)
+	}
+	a.accepted(other, approvals.Deny)
+	refused(t, <-object, http.StatusForbidden, "denied")
+}
+
+// A call that waited is judged again before a grant lets it through: here its token has
+// expired meanwhile.
+func TestGrantJudgesWhatWaits(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	first := r.put(t, "1")
+	p := pendingOf(t, pending())
+	short := r.idp.Token(oidctest.With(r.claims(), map[string]any{"sub": "agent-1", "groups": []string{"ai-agents"}, "exp": r.clock.now().Add(time.Minute).Unix()}))
+	c := r.tunnel(t, dynamoHost, short)
+	second := make(chan answer, 1)
+	go func() {
+		second <- c.do(t, http.MethodPost, "/", fmt.Sprintf(putItem, "2"), jsonCall("DynamoDB_20120810.PutItem")...)
+	}()
+	if q := pendingOf(t, pending()); q.SessionID != p.SessionID {
+		t.Fatal("it is another session")
+	}
+	r.clock.advance(3 * time.Minute)
+	a.granted(p, approvals.Grant{For: "10m", Count: 3})
+	passed(t, <-first, http.StatusOK)
+	refused(t, <-second, http.StatusForbidden, "identity")
+	if n := a.left(p); n != 2 || r.sent(t) != 1 {
+		t.Errorf("%d are left, %d were sent", n, r.sent(t))
 	}
 }
 

@@ -43,6 +43,7 @@ type exchange struct {
 	cut      context.Context        // ends when the request is revoked, with a refusal as its cause; nil until it can be
 	ask      *ask                   // where people are asked; nil: nowhere
 	grant    *approvals.GrantRecord // that let it through without asking; nil: none
+	begun    <-chan struct{}        // closed when the next grant begins
 	digest   string
 	enriches string   // the exchange that this read of the gateway's own is for; "" for agents' requests
 	recorded bool     // request and decision events are durable
