@@ -120,7 +120,7 @@ func TestViewGrants(t *testing.T) {
 	open := some(2)
 	open[1].Extent = ""
 	s := newScreen(t, open...)
-	s.shows("If granted", "for 15 minutes, at most 20 calls of this session", "g approve and grant")
+	s.shows("If granted", "for 15 minutes, at most 20 calls of this session", "g grant")
 	s.keys("g")
 	s.shows("APPROVE AND GRANT " + open[0].Approval[21:] + "? Reason, if any: _")
 	s.keys("go<enter>")
