@@ -39,17 +39,24 @@ func (u Update) Approval() string {
 // It refuses one whose subject, type and data do not agree. Members that it does
 // not know are left aside: a newer gateway may have more to say.
 func DecodeMessage(prefix, subject string, data []byte) (Update, error) {
+	m, err := decodeEvent(prefix, subject, data)
+	return m.Update, err
+}
+
+// decodeEvent is DecodeMessage, with the event itself.
+func decodeEvent(prefix, subject string, data []byte) (Message, error) {
 	kind, id, _ := strings.Cut(strings.TrimPrefix(subject, prefix+".approvals."), ".")
 	if !event.ValidID(id) {
-		return Update{}, fmt.Errorf("message on %.120q: not a subject of an approval", subject)
+		return Message{}, fmt.Errorf("message on %.120q: not a subject of an approval", subject)
 	}
 	var envelope struct {
 		SpecVersion string          `json:"specversion"`
+		ID          string          `json:"id"`
 		Type        string          `json:"type"`
 		Data        json.RawMessage `json:"data"`
 	}
 	if !utf8.Valid(data) || json.Unmarshal(data, &envelope) != nil || envelope.SpecVersion != "1.0" {
-		return Update{}, fmt.Errorf("message of approval %s is not a CloudEvent", id)
+		return Message{}, fmt.Errorf("message of approval %s is not a CloudEvent", id)
 	}
 	var u Update
 	var err error
@@ -61,7 +68,7 @@ func DecodeMessage(prefix, subject string, data []byte) (Update, error) {
 		u.Outcome = &Outcome{}
 		err = decode(envelope.Data, u.Outcome)
 	default:
-		return Update{}, fmt.Errorf("message on %.120q is of type %.80q", subject, envelope.Type)
+		return Message{}, fmt.Errorf("message on %.120q is of type %.80q", subject, envelope.Type)
 	}
 	if err == nil && u.Approval() != id {
 		err = errors.New("it is about another approval")
@@ -70,9 +77,9 @@ func DecodeMessage(prefix, subject string, data []byte) (Update, error) {
 		err = errors.New("it has no digest")
 	}
 	if err != nil {
-		return Update{}, fmt.Errorf("message of approval %s: %w", id, err)
+		return Message{}, fmt.Errorf("message of approval %s: %w", id, err)
 	}
-	return u, nil
+	return Message{Update: u, ID: envelope.ID, Event: data}, nil
 }
 
 // decode keeps numbers as they were written: a rounded parameter is another one.

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/nats-io/jwt/v2"
@@ -40,6 +41,25 @@ var Roles = []Role{Gateway, Recorder, Approver, Operator}
 // it could otherwise make the recorder skip what it should not see.
 const RecorderDurable = "recorder"
 
+// SlackDurable is the consumer of approvals that are posted to Slack.
+const SlackDurable = "slack"
+
+// MaxWebhooks is how many webhooks there may be: their consumers are named one by one
+// in the permissions.
+const MaxWebhooks = 8
+
+// WebhookDurable is the consumer of approvals that the i-th webhook is told of.
+func WebhookDurable(i int) string { return fmt.Sprintf("webhook-%d", i) }
+
+// NotifierDurables are all consumers that gateways share to tell of approvals.
+func NotifierDurables() []string {
+	names := []string{SlackDurable}
+	for i := range MaxWebhooks {
+		names = append(names, WebhookDurable(i))
+	}
+	return names
+}
+
 // grant is what one role may do. Everything else is refused by the server.
 type grant struct {
 	pub, sub, denyPub []string
@@ -70,6 +90,14 @@ func grants(prefix string) map[Role]grant {
 			"$JS.FC." + stream + ".>", // to answer the watch's flow control
 		}
 	}
+	// The consumers of notifiers are the gateway's alone: an approver who read from one
+	// would take messages that Slack or a webhook then never gets.
+	var notify, notNotify []string
+	for _, name := range NotifierDurables() {
+		create, next := api+"CONSUMER.CREATE."+ApprovalsStream+"."+name, api+"CONSUMER.MSG.NEXT."+ApprovalsStream+"."+name
+		notify = append(notify, create, next, api+"CONSUMER.INFO."+ApprovalsStream+"."+name, "$JS.ACK."+ApprovalsStream+"."+name+".>")
+		notNotify = append(notNotify, create, create+".>", next)
+	}
 	return map[Role]grant{
 		Gateway: {
 			pub: slices.Concat([]string{
@@ -78,9 +106,9 @@ func grants(prefix string) map[Role]grant {
 				prefix + ".approvals.outcome.*",
 				api + "STREAM.INFO." + EventsStream, // to check the streams' settings
 				api + "STREAM.INFO." + ApprovalsStream,
-			}, bucket(PendingBucket), bucket(RevokedBucket)),
+			}, bucket(PendingBucket), bucket(RevokedBucket), notify),
 			sub: []string{
-				"_INBOX.gateway.>", prefix + ".approvals.answer.*", prefix + ".control.revoke",
+				"_INBOX.gateway.>", prefix + ".approvals.answer.*", prefix + ".approvals.link", prefix + ".control.revoke",
 				prefix + ".recorders.*", prefix + ".alarms.*",
 			},
 			responses: true,
@@ -90,8 +118,9 @@ func grants(prefix string) map[Role]grant {
 			sub: []string{"_INBOX.recorder.>"},
 		},
 		Approver: {
-			pub: append(consume(ApprovalsStream), prefix+".approvals.answer.*"),
-			sub: []string{"_INBOX.approver.>"},
+			pub:     append(consume(ApprovalsStream), prefix+".approvals.answer.*", prefix+".approvals.link"),
+			sub:     []string{"_INBOX.approver.>"},
+			denyPub: notNotify,
 		},
 		Operator: {
 			pub: append(consume(EventsStream), prefix+".control.revoke"),
