@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -18,9 +17,6 @@ import (
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/refusal"
 )
-
-// answerTime is how long verifying an answer may take, the issuer's keys included.
-const answerTime = 10 * time.Second
 
 // ParseAnswer reads an answer to an approval. It refuses other members, anything
 // behind the object, and what is longer than MaxAnswer. Its errors hold nothing of
@@ -56,28 +52,9 @@ func ParseAnswer(b []byte, approval string) (Answer, error) {
 	return a, nil
 }
 
-// receive answers one message. Verifying may have to fetch keys, so it goes on
-// beside the subscription.
+// receive answers one message.
 func (b *Broker) receive(ctx context.Context, m *nats.Msg) {
-	select {
-	case b.answers <- struct{}{}:
-	default:
-		b.reply(m, Reply{Error: "the gateway is busy with other answers; try again"})
-		return
-	}
-	b.mu.Lock() // against Close, which waits for what has begun
-	defer b.mu.Unlock()
-	select {
-	case <-b.closed:
-		<-b.answers
-		b.reply(m, Reply{Error: ErrClosed.Error() + "; try again"})
-		return
-	default:
-	}
-	b.wait.Go(func() {
-		defer func() { <-b.answers }()
-		ctx, cancel := context.WithTimeout(ctx, answerTime)
-		defer cancel()
+	err := b.serve(ctx, func(ctx context.Context) {
 		approval := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
 		if reply, ok := b.look(approval, m.Data); ok {
 			b.reply(m, reply)
@@ -91,6 +68,9 @@ func (b *Broker) receive(ctx context.Context, m *nats.Msg) {
 		}
 		b.reply(m, Reply{Accepted: true})
 	})
+	if err != nil {
+		b.reply(m, Reply{Error: err.Error()})
+	}
 }
 
 // answer verifies an answer and counts it. NATS let its sender in, which proves
@@ -100,12 +80,9 @@ func (b *Broker) answer(ctx context.Context, approval string, data []byte) (*ide
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.o.Verifier.Verify(ctx, secret.New(a.Token))
+	p, err := b.identify(ctx, secret.New(a.Token))
 	if err != nil {
-		return nil, err
-	}
-	if !p.Person && !b.o.AllowServiceAccounts {
-		return p, errors.New("the token is a program's, or has neither a verified e-mail address nor a name: only people approve, unless approvals.allow_service_accounts is set")
+		return p, err
 	}
 	now := b.o.Now()
 	grant, err := a.Grant.leave(now)
@@ -139,13 +116,13 @@ func why(err error) string {
 	return err.Error()
 }
 
-func (b *Broker) reply(m *nats.Msg, r Reply) {
+func (b *Broker) reply(m *nats.Msg, r any) {
 	if m.Reply == "" {
 		return
 	}
 	text, err := json.Marshal(r)
 	if err != nil {
-		return // two plain members always marshal
+		return // plain members always marshal
 	}
 	if err := m.Respond(text); err != nil {
 		b.o.Log.Warn("an approver could not be answered", "cause", err.Error())
@@ -156,14 +133,18 @@ func (b *Broker) reply(m *nats.Msg, r Reply) {
 // about none. Anybody with an approver's NATS user can cause these, so they are
 // rate-limited.
 func (b *Broker) audit(ctx context.Context, approval string, who *identity.Principal, err error) {
-	b.o.Log.WarnContext(ctx, "an answer to an approval was refused", "approval", approval, "cause", err.Error())
+	b.o.Log.WarnContext(ctx, "an answer of an approver was refused", "approval", approval, "cause", err.Error())
 	if !b.refused.Allow() {
 		return
+	}
+	what := "an answer to approval " + approval
+	if approval == "" {
+		what = "the link of an account"
 	}
 	now := b.o.Now()
 	d := &event.Refused{
 		Common:    event.Common{RequestID: b.o.IDs.New(), EventTime: now},
-		ErrorCode: "approval", ErrorMessage: "an answer to approval " + approval + " was refused: " + why(err),
+		ErrorCode: "approval", ErrorMessage: what + " was refused: " + why(err),
 	}
 	if who != nil {
 		d.UserIdentity = event.UserIdentity{Issuer: who.Issuer, Subject: who.Subject, Groups: who.Groups}

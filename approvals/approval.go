@@ -131,6 +131,7 @@ type Vote struct {
 	Groups   []string  `json:"groups,omitempty"`
 	Decision string    `json:"decision"`
 	Reason   string    `json:"reason,omitempty"`
+	Via      string    `json:"via,omitempty"` // where it was given: "" on NATS, "slack"
 	At       time.Time `json:"at"`
 }
 

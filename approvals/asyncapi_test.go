@@ -61,7 +61,7 @@ var described = []any{
 	event.SessionOpened{}, event.Request{}, event.Decision{}, event.ApprovalPending{}, event.ApprovalVote{}, event.ApprovalOutcome{}, event.Credential{},
 	event.Response{}, event.Aborted{}, event.Refused{}, event.SessionClosed{}, event.Revoked{}, event.Checkpoint{}, event.Alarm{}, event.Removed{}, event.Body{},
 	event.Common{}, event.Operation{}, event.UserIdentity{}, event.Resource{}, event.Digest{}, event.Finding{}, event.Risk{}, event.Needed{}, event.Vote{}, event.GrantLeft{},
-	approvals.Answer{}, approvals.Grant{}, approvals.Look{}, approvals.Reply{}, revocation.Order{}, revocation.Confirmation{},
+	approvals.Answer{}, approvals.Grant{}, approvals.Look{}, approvals.Reply{}, approvals.Redemption{}, approvals.RedemptionReply{}, revocation.Order{}, revocation.Confirmation{},
 	event.Enrichment{}, event.Described{}, event.Tag{},
 }
 
@@ -198,13 +198,13 @@ func TestAsyncAPIKinds(t *testing.T) {
 	if !maps.Equal(kinds, told) {
 		t.Errorf("there are %v, described are %v", kinds, told)
 	}
-	for channel, want := range map[string]string{"pending": "approvalPending", "outcome": "approvalOutcome", "answer": "answer look", "reply": "reply", "revoke": "order", "confirmation": "confirmation"} {
+	for channel, want := range map[string]string{"pending": "approvalPending", "outcome": "approvalOutcome", "answer": "answer look", "reply": "reply", "link": "redemption", "linkReply": "redemptionReply", "revoke": "order", "confirmation": "confirmation"} {
 		messages := strings.Fields(want)
 		if m := d.Channels[channel].Messages; len(m) != len(messages) || slices.ContainsFunc(messages, func(s string) bool { return m[s].Ref != "#/components/messages/"+s }) {
 			t.Errorf("channel %s has %v", channel, m)
 		}
 	}
-	for channel, want := range map[string]string{"events": "events.{session}.{exchange}.{kind}", "pending": "approvals.pending.{approval}", "outcome": "approvals.outcome.{approval}", "answer": "approvals.answer.{approval}", "revoke": "control.revoke"} {
+	for channel, want := range map[string]string{"events": "events.{session}.{exchange}.{kind}", "pending": "approvals.pending.{approval}", "outcome": "approvals.outcome.{approval}", "answer": "approvals.answer.{approval}", "link": "approvals.link", "revoke": "control.revoke"} {
 		if d.Channels[channel].Address != "sallyport."+want {
 			t.Errorf("channel %s is at %s", channel, d.Channels[channel].Address)
 		}
@@ -261,7 +261,7 @@ func TestPendingEventIsARequest(t *testing.T) {
 			}
 		}
 	}
-	o := &event.ApprovalOutcome{Common: d.Common, Approval: d.Approval, Digest: d.Digest, Outcome: approvals.Approved, At: at, Approvers: []event.Vote{{Issuer: "i", Subject: "s", Email: "e", Groups: []string{"g"}, Decision: "allow", Reason: "r", At: at}}, Grant: &event.Grant{For: "5m", Count: 2, Actions: []string{"ec2:Stop*"}, Resources: []string{"arn"}}}
+	o := &event.ApprovalOutcome{Common: d.Common, Approval: d.Approval, Digest: d.Digest, Outcome: approvals.Approved, At: at, Approvers: []event.Vote{{Issuer: "i", Subject: "s", Email: "e", Groups: []string{"g"}, Decision: "allow", Reason: "r", Via: "slack", At: at}}, Grant: &event.Grant{For: "5m", Count: 2, Actions: []string{"ec2:Stop*"}, Resources: []string{"arn"}}}
 	if body, err = event.Encode(event.Event{ID: ids.New(), Source: "sallyport/test", Time: at, Data: o}); err != nil {
 		t.Fatal(err)
 	}

@@ -340,6 +340,37 @@ func (c *Client) request(ctx context.Context, approval string, body []byte) (Rep
 	return reply, nil
 }
 
+// Link redeems a code that a chat service showed: until the time that it gives, the
+// account that the code was made for speaks for whoever the token is of. A refusal is
+// a *RefusedError.
+func (c *Client) Link(ctx context.Context, r Redemption) (until time.Time, err error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("write the message: %w", err)
+	}
+	if len(body) > maxLink {
+		return time.Time{}, fmt.Errorf("the message has %d bytes, and may have %d: use a token with fewer claims", len(body), maxLink)
+	}
+	subject := c.prefix + ".approvals.link"
+	waiting, done := c.attempt(ctx, subject, c.timeout)
+	defer done()
+	msg, err := c.conn.RequestWithContext(waiting, subject, body)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return time.Time{}, errors.New("no gateway is running that links accounts: it takes approvals.slack")
+	}
+	if err != nil {
+		return time.Time{}, c.explain(ctx, "answer", err, context.Cause(waiting))
+	}
+	var reply RedemptionReply
+	if json.Unmarshal(msg.Data, &reply) != nil {
+		return time.Time{}, errors.New("the gateway's reply is malformed; whether the account was linked is not known: press the button again")
+	}
+	if !reply.Accepted {
+		return time.Time{}, &RefusedError{terminal.Escape(reply.Error, MaxReason)}
+	}
+	return reply.Until, nil
+}
+
 // explain finds the reason behind an error of NATS. ctx is the caller's own.
 func (c *Client) explain(ctx context.Context, doing string, err, cause error) error {
 	switch {

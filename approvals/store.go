@@ -10,7 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Bucket is the key-value bucket; its keys are digests, its values Records.
+// Bucket is the key-value bucket. Records are under their digests; every other key
+// has a dot in it, so that the watch of records ("*") does not see it.
 const Bucket = "SALLYPORT_PENDING"
 
 // maxRecord is the most bytes of a record, below NATS's usual max_payload.

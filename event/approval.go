@@ -89,6 +89,7 @@ type Vote struct {
 	Groups   []string  `json:"groups,omitempty"`
 	Decision string    `json:"decision"` // allow or deny; revoke of who ended a grant
 	Reason   string    `json:"reason,omitempty"`
+	Via      string    `json:"via,omitempty"` // where it was given: "" on NATS, "slack"
 	At       time.Time `json:"at"`
 }
 
@@ -138,7 +139,7 @@ func cleanVotes(in []Vote) []Vote {
 	out := make([]Vote, len(in))
 	for i, v := range in {
 		out[i] = Vote{Issuer: clean(v.Issuer), Subject: clean(v.Subject), Email: clean(v.Email), Groups: cleanAll(v.Groups),
-			Decision: clean(v.Decision), Reason: clean(v.Reason), At: v.At.UTC()}
+			Decision: clean(v.Decision), Reason: clean(v.Reason), Via: clean(v.Via), At: v.At.UTC()}
 	}
 	return out
 }

@@ -86,6 +86,9 @@ func NewVerifier(configs []IssuerConfig, o Options) (*Verifier, error) {
 	return v, nil
 }
 
+// Trusts reports that an issuer is one of those configured.
+func (v *Verifier) Trusts(issuer string) bool { return v.issuers[issuer] != nil }
+
 // Verify proves raw. The error is a *refusal.Error: Identity with a sentence that
 // says what is wrong with the token, or Unavailable when the issuer's keys cannot
 // be had. A token that was proven is remembered by its digest until it expires,

@@ -225,6 +225,9 @@ func enrichment(w io.Writer, e *event.Enrichment) {
 func votes(w io.Writer, list []event.Vote) {
 	for _, v := range list {
 		text := safe(cmp.Or(v.Email, v.Subject)) + " of " + safe(v.Issuer) + " says " + safe(v.Decision)
+		if v.Via != "" {
+			text += " through " + safe(v.Via)
+		}
 		if v.Reason != "" {
 			text += ": " + safe(v.Reason)
 		}

@@ -24,7 +24,7 @@ import (
 
 func newApprovals() *cobra.Command {
 	return group("approvals", "What agents wait for: look, approve, deny, revoke",
-		newApprovalsList(), newApprovalsWatch(), newApprovalsShow(), newApprovalsApprove(), newApprovalsDeny(), newApprovalsRevoke())
+		newApprovalsList(), newApprovalsWatch(), newApprovalsShow(), newApprovalsApprove(), newApprovalsDeny(), newApprovalsRevoke(), newApprovalsLink())
 }
 
 // approver is one command's connection.
@@ -216,6 +216,9 @@ func ended(o approvals.Outcome) string {
 	out := terminal.Escape(o.Outcome, 40) + " at " + o.At.UTC().Format(time.RFC3339)
 	for _, v := range o.Approvers {
 		out += "; " + terminal.Escape(v.Decision, 40) + " by " + terminal.Quote(v.Subject, 80)
+		if v.Via != "" {
+			out += " through " + terminal.Escape(v.Via, 40)
+		}
 		if v.Reason != "" {
 			out += " (" + terminal.Quote(v.Reason, 200) + ")"
 		}

@@ -109,7 +109,7 @@ func TestUsage(t *testing.T) {
 		{"env --shell tcsh", "there are sh, bash, zsh, fish, json"},
 		{"token --ttl 1", "invalid argument"},
 		{"token extra", "extra"},
-		{"approvals", "say which: approve, deny, list, revoke, show, watch"},
+		{"approvals", "say which: approve, deny, link, list, revoke, show, watch"},
 		{"approvals show", "accepts 1 arg"},
 		{"approvals list extra", "extra"},
 	} {
