@@ -57,6 +57,7 @@ type Feed struct {
 const (
 	deliverTime = 20 * time.Second
 	ackWait     = 45 * time.Second // after which another gateway tries: longer than any delivery
+	stopTime    = 3 * time.Second  // of a delivery that has begun when the gateway stops
 	maxBackoff  = time.Minute
 	feedAway    = 48 * time.Hour // without any gateway, after which the server forgets where it was
 )
@@ -149,9 +150,7 @@ func (b *Broker) deliver(ctx context.Context, f Feed, m jetstream.Msg) error {
 		count(Dropped)
 		return settle(ctx, m)
 	}
-	trying, cancel := context.WithTimeout(ctx, deliverTime)
-	err = f.Deliver(trying, msg)
-	cancel()
+	err = try(ctx, f, msg)
 	if err == nil {
 		count(Delivered)
 		return settle(ctx, m)
@@ -172,6 +171,15 @@ func (b *Broker) deliver(ctx context.Context, f Feed, m jetstream.Msg) error {
 	log.WarnContext(ctx, "telling of an approval failed, and is tried again", "approval", msg.Approval(), "after", wait, "cause", err.Error())
 	count(Retried)
 	return m.NakWithDelay(wait)
+}
+
+// try delivers. What has begun when the gateway stops may end, or it would be done
+// again by the next.
+func try(ctx context.Context, f Feed, m Message) error {
+	trying, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliverTime)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTime, cancel) })()
+	return f.Deliver(trying, m)
 }
 
 // settle ends a message for good. It waits for NATS: a lost acknowledgement would

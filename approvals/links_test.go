@@ -319,7 +319,8 @@ func TestForgedLink(t *testing.T) {
 	bob := Account{"T1", "U2"}
 	for name, text := range map[string]string{
 		"another's": string(good), "an event": `{"specversion":"1.0","team":"T1","user":"U2"}`, "empty": "", "null": "null", "zero": `{"team":"T1","user":"U2"}`,
-		"more behind": strings.Replace(string(good), "U1", "U2", 1) + "{}", "another issuer": strings.NewReplacer("U1", "U2", r.issuer.URL, "https://evil.example").Replace(string(good)),
+		"another member": strings.NewReplacer("U1", "U2", `{"team"`, `{"specversion":"1.0","team"`).Replace(string(good)),
+		"more behind":    strings.Replace(string(good), "U1", "U2", 1) + "{}", "another issuer": strings.NewReplacer("U1", "U2", r.issuer.URL, "https://evil.example").Replace(string(good)),
 	} {
 		if _, err := r.broker.store.kv.Put(t.Context(), "slack.link.T1.U2", []byte(text)); err != nil {
 			t.Fatal(err)

@@ -58,6 +58,8 @@ func TestOnlySomeMayImport(t *testing.T) {
 		"github.com/aws/aws-sdk-go-v2/aws/signer/v4":          {"jit"},
 		"github.com/aws/smithy-go/aws-http-auth":              {"jit"},
 		"github.com/elazarl/goproxy":                          {"mitm"},
+		"github.com/slack-go/slack":                           {"approvals/slack"},
+		"github.com/standard-webhooks/standard-webhooks":      {"approvals/webhook"},
 		"github.com/coreos/go-oidc/v3/oidc":                   {"identity"},
 		ours("internal/awstest"):                              {"internal/demo"},
 		ours("gateway"):                                       {"internal/server"},
