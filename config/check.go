@@ -43,7 +43,7 @@ func (p pathKey) check() string {
 		return ""
 	case !info.Mode().IsRegular():
 		return "is not a file"
-	case p.kind == private && info.Mode().Perm()&0o077 != 0:
+	case p.kind >= private && info.Mode().Perm()&0o077 != 0:
 		return "holds a secret and others can read it; run chmod 600"
 	}
 	data, err := os.ReadFile(*p.value)
@@ -53,7 +53,7 @@ func (p pathKey) check() string {
 	if p.kind == roots && !x509.NewCertPool().AppendCertsFromPEM(data) {
 		return "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
 	}
-	return ""
+	return p.kind.checkSecret(data)
 }
 
 // Warnings are settings that work and that somebody should have thought about.

@@ -162,6 +162,10 @@ type Approvals struct {
 	// client's own, or that have neither a verified e-mail address nor a name. Default
 	// false.
 	AllowServiceAccounts bool `yaml:"allow_service_accounts"`
+	// Slack is a channel in which people are asked too.
+	Slack Slack `yaml:"slack"`
+	// Webhooks are HTTP servers that are told what waits and how it ended; at most 8.
+	Webhooks []Webhook `yaml:"webhooks"`
 }
 
 // Mask is what is taken out of AWS's answers, and out of what is recorded.

@@ -193,11 +193,10 @@ func TestRefused(t *testing.T) {
 		"approvals: {max_pending_per_identity: 0}":                                                                                                      "approvals.max_pending_per_identity",
 		"approvals: {max_pending_per_identity: 101}":                                                                                                    "approvals.max_pending_per_identity",
 		"identity: {issuers: [{issuer: 'https://i', audience: a, subject_claim: upn}]}\napprovals: {approver_issuers: [{issuer: 'https://i', audience: b}]}": "approvals.approver_issuers[0].subject_claim",
-		"approvals: {slack: {}}": "approvals.slack",
-		"approvals: {approver_issuers: [{issuer: 'http://idp', audience: a}]}":                                                           "approvals.approver_issuers[0].issuer",
-		"approvals: {approver_issuers: [{issuer: 'https://idp'}]}":                                                                       "approvals.approver_issuers[0].audience",
-		"approvals: {approver_issuers: [{issuer: 'https://idp', audience: a, max_token_age: 25h}]}":                                      "approvals.approver_issuers[0].max_token_age",
-		"identity: {issuers: [{issuer: 'https://i', audience: a}]}\napprovals: {approver_issuers: [{issuer: 'https://i', audience: a}]}": "approvals.approver_issuers[0].audience",
+		"approvals: {approver_issuers: [{issuer: 'http://idp', audience: a}]}":                                                                               "approvals.approver_issuers[0].issuer",
+		"approvals: {approver_issuers: [{issuer: 'https://idp'}]}":                                                                                           "approvals.approver_issuers[0].audience",
+		"approvals: {approver_issuers: [{issuer: 'https://idp', audience: a, max_token_age: 25h}]}":                                                          "approvals.approver_issuers[0].max_token_age",
+		"identity: {issuers: [{issuer: 'https://i', audience: a}]}\napprovals: {approver_issuers: [{issuer: 'https://i', audience: a}]}":                     "approvals.approver_issuers[0].audience",
 	} {
 		file := ""
 		section, _, _ := strings.Cut(add, ":")

@@ -14,7 +14,7 @@ func defaults() *Config {
 		Proxy:    Proxy{Listen: strictyaml.HostPort{Host: "127.0.0.1", Port: 3128}},
 		Policy:   Policy{Files: []string{"policy.yaml"}},
 		Approvals: Approvals{
-			Hold: 90 * time.Second, Expires: 15 * time.Minute, MaxPendingPerIdentity: 5,
+			Hold: 90 * time.Second, Expires: 15 * time.Minute, MaxPendingPerIdentity: 5, Slack: Slack{LinkFor: 24 * time.Hour},
 		},
 		Mask:   DefaultMask(),
 		Record: Record{Name: "recorder"},

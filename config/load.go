@@ -69,7 +69,10 @@ const (
 	folder pathKind = iota
 	plain
 	roots   // PEM certificates
-	private // readable by nobody else
+	private // readable by nobody else; so are those below
+	slackBot
+	slackApp
+	hookSecret
 )
 
 type pathKey struct {
@@ -93,6 +96,12 @@ func (c *Config) paths() []pathKey {
 	}
 	for i := range c.Approvals.ApproverIssuers {
 		out = append(out, pathKey{fmt.Sprintf("approvals.approver_issuers[%d].ca_file", i), &c.Approvals.ApproverIssuers[i].CAFile, roots})
+	}
+	out = append(out,
+		pathKey{"approvals.slack.bot_token_file", &c.Approvals.Slack.BotTokenFile, slackBot},
+		pathKey{"approvals.slack.app_token_file", &c.Approvals.Slack.AppTokenFile, slackApp})
+	for i := range c.Approvals.Webhooks {
+		out = append(out, pathKey{fmt.Sprintf("approvals.webhooks[%d].secret_file", i), &c.Approvals.Webhooks[i].SecretFile, hookSecret})
 	}
 	for i := range c.Policy.Files {
 		out = append(out, pathKey{fmt.Sprintf("policy.files[%d]", i), &c.Policy.Files[i], plain})

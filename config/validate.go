@@ -35,6 +35,7 @@ func (c *Config) validate() {
 		}
 	}
 	c.validateApprovals()
+	c.validateNotifiers()
 	c.validateMask()
 	c.validateRecord()
 }

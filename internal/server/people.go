@@ -73,5 +73,5 @@ func (s *Server) broker(ctx context.Context, o approvals.Options) (*approvals.Br
 		return nil, err
 	}
 	s.onStop("approvals", func(context.Context) error { b.Close(); return nil })
-	return b, nil
+	return b, s.notify(ctx, b)
 }

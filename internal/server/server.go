@@ -41,7 +41,9 @@ type Options struct {
 	Roles  []Role           // empty: all
 	Log    *slog.Logger     // nil: discarded
 	Now    func() time.Time // nil: time.Now
-	Base   *BaseKey         // static gateway identity, for demonstrations; nil: the SDK's chain
+	// SlackAPI stands in for Slack's Web API, in tests; "" is Slack's.
+	SlackAPI string
+	Base     *BaseKey // static gateway identity, for demonstrations; nil: the SDK's chain
 }
 
 // Server is a running process's worth of roles. Start makes one.
