@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf16"
@@ -143,8 +144,9 @@ func ours(s string) slack.RichTextSectionElement {
 	return slack.NewRichTextSectionTextElement(s, nil)
 }
 
+// code is a text of others. Slack refuses messages with an empty one in them.
 func code(s string) slack.RichTextSectionElement {
-	return slack.NewRichTextSectionTextElement(s, &slack.RichTextSectionTextStyle{Code: true})
+	return slack.NewRichTextSectionTextElement(cmp.Or(s, "-"), &slack.RichTextSectionTextStyle{Code: true})
 }
 
 func preformatted(s string) slack.RichTextElement {

@@ -183,7 +183,7 @@ func (n *Notifier) deliver(ctx context.Context, m approvals.Message) error {
 		return err
 	}
 	var p posted
-	if kept != nil && json.Unmarshal(kept, &p) != nil {
+	if kept != nil && (json.Unmarshal(kept, &p) != nil || p.Channel == "" || p.TS == "") {
 		return fmt.Errorf("%w: where it was posted is damaged", approvals.ErrUndeliverable)
 	}
 	switch {
