@@ -99,7 +99,7 @@ func NewBroker(ctx context.Context, o Options) (*Broker, error) {
 		closed: make(chan struct{}), stop: stop,
 		known: map[string]known{}, waiters: map[string]map[chan struct{}]struct{}{},
 	}
-	if b.watch, err = kv.Watch(run, "*"); err != nil {
+	if b.watch, err = kv.WatchFiltered(run, []string{"*", grantPrefix + ">"}); err != nil {
 		stop()
 		return nil, fmt.Errorf("watch the bucket %s: %w", Bucket, err)
 	}
