@@ -11,7 +11,9 @@ import (
 )
 
 // Bucket is the key-value bucket. Records are under their digests; every other key
-// has a dot in it, so that the watch of records ("*") does not see it.
+// has a dot in it, so that the watch of records ("*") does not see it:
+// grant.<session>.<approval> of grants, call.<digest> and result.<exchange> of Calls,
+// and slack.* of links.
 const Bucket = "SALLYPORT_PENDING"
 
 // maxRecord is the most bytes of a record, below NATS's usual max_payload.
@@ -48,14 +50,19 @@ func (s bucket) put(ctx context.Context, r Record, revision uint64) (uint64, err
 		return 0, fmt.Errorf("the state of an approval has %d bytes, the limit is %d", len(value), maxRecord)
 	}
 	revision, err = s.kv.Update(ctx, r.Request.Digest, value, revision)
-	var api *jetstream.APIError
-	if errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+	if isConflict(err) {
 		return 0, errConflict
 	}
 	if err != nil {
 		return 0, fmt.Errorf("write the state of an approval: %w", err)
 	}
 	return revision, nil
+}
+
+// isConflict reports a change that was made from an older revision.
+func isConflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
 // decodeRecord reads what a gateway wrote under key, and nothing else: whoever may
