@@ -37,8 +37,9 @@ type Request struct {
 	Rules             []string           `json:"rules"`     // that ask
 	Approvers         []Needed           `json:"approvers"` // every entry must be satisfied
 	PolicyVersion     string             `json:"policyVersion"`
-	Extent            string             `json:"extent,omitempty"` // see Extent; "" where a grant cannot be for the same again
-	Reason            string             `json:"reason,omitempty"` // the agent's stated reason: untrusted
+	Extent            string             `json:"extent,omitempty"`  // see Extent; "" where a grant cannot be for the same again
+	Earlier           *event.Earlier     `json:"earlier,omitempty"` // the same call, let through before with an outcome that nobody knows
+	Reason            string             `json:"reason,omitempty"`  // the agent's stated reason: untrusted
 	Created           time.Time          `json:"created"`
 	Expires           time.Time          `json:"expires"` // from here on no answer counts and nothing may be sent
 }

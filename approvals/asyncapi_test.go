@@ -60,7 +60,7 @@ func readAsyncAPI(t *testing.T) (text string, d description) {
 var described = []any{
 	event.SessionOpened{}, event.Request{}, event.Decision{}, event.ApprovalPending{}, event.ApprovalVote{}, event.ApprovalOutcome{}, event.Credential{},
 	event.Response{}, event.Aborted{}, event.Refused{}, event.SessionClosed{}, event.Revoked{}, event.Checkpoint{}, event.Alarm{}, event.Removed{}, event.Body{},
-	event.Common{}, event.Operation{}, event.UserIdentity{}, event.Resource{}, event.Digest{}, event.Finding{}, event.Risk{}, event.Needed{}, event.Vote{}, event.GrantLeft{},
+	event.Common{}, event.Operation{}, event.UserIdentity{}, event.Resource{}, event.Digest{}, event.Finding{}, event.Risk{}, event.Earlier{}, event.Needed{}, event.Vote{}, event.GrantLeft{},
 	approvals.Answer{}, approvals.Grant{}, approvals.Look{}, approvals.Reply{}, approvals.Redemption{}, approvals.RedemptionReply{}, revocation.Order{}, revocation.Confirmation{},
 	event.Enrichment{}, event.Described{}, event.Tag{},
 }
@@ -234,7 +234,7 @@ func TestPendingEventIsARequest(t *testing.T) {
 		Operation: event.Operation{EventName: "DeleteBucket", AWSRegion: "us-east-1", RecipientAccountID: "111122223333", Service: "s3", Actions: []string{"s3:DeleteBucket"}, AccessLevel: "Write", Target: "dev"},
 		Approval:  ids.New(), Digest: strings.Repeat("ab", 32), Email: "e@example.com", RoleARN: "arn", Resources: []event.Resource{{ARN: "arn:aws:s3:::b", AccountID: "1", Type: "bucket"}}, ResourcesOmitted: 3,
 		RequestParameters: map[string]any{"Bucket": "b"}, RequestParametersOmitted: &event.Digest{SHA256: "x", Size: 1}, RequestBody: &event.Digest{SHA256: "y", Size: 2},
-		Risk: event.Risk{Score: 60, Reasons: []string{"why"}}, Rules: []string{"r"}, Approvers: []event.Needed{{Groups: []string{"sre"}, Count: 2}}, PolicyVersion: "v", Extent: "e", Reason: "because", Created: at, Expires: at.Add(time.Hour),
+		Risk: event.Risk{Score: 60, Reasons: []string{"why"}}, Rules: []string{"r"}, Approvers: []event.Needed{{Groups: []string{"sre"}, Count: 2}}, PolicyVersion: "v", Extent: "e", Earlier: &event.Earlier{RequestID: "x", At: at}, Reason: "because", Created: at, Expires: at.Add(time.Hour),
 	}
 	d.Enrichment = &event.Enrichment{Resources: []event.Described{{ARN: "arn:aws:s3:::b", Name: "n", Tags: []event.Tag{{Key: "k", Value: "v"}}, TagsOmitted: 1}}, Unread: 2, Notes: []string{"why"}}
 	body, err := event.Encode(event.Event{ID: ids.New(), Source: "sallyport/test", Time: at, Data: d})
@@ -248,7 +248,7 @@ func TestPendingEventIsARequest(t *testing.T) {
 	want := approvals.Request{
 		Approval: d.Approval, Digest: d.Digest, RequestID: d.RequestID, SessionID: d.SessionID, Who: d.UserIdentity, Email: d.Email, Target: d.Target, RoleARN: d.RoleARN, Account: d.RecipientAccountID, Region: d.AWSRegion,
 		Service: d.Service, Operation: d.EventName, Actions: d.Actions, AccessLevel: d.AccessLevel, Resources: d.Resources, ResourcesOmitted: d.ResourcesOmitted, Parameters: d.RequestParameters, ParametersOmitted: d.RequestParametersOmitted,
-		RequestBody: d.RequestBody, Risk: d.Risk, Rules: d.Rules, Approvers: []approvals.Needed{{Groups: []string{"sre"}, Count: 2}}, PolicyVersion: d.PolicyVersion, Extent: d.Extent, Reason: d.Reason, Created: d.Created, Expires: d.Expires,
+		RequestBody: d.RequestBody, Risk: d.Risk, Rules: d.Rules, Approvers: []approvals.Needed{{Groups: []string{"sre"}, Count: 2}}, PolicyVersion: d.PolicyVersion, Extent: d.Extent, Earlier: d.Earlier, Reason: d.Reason, Created: d.Created, Expires: d.Expires,
 	}
 	want.Enrichment = d.Enrichment
 	if !reflect.DeepEqual(*u.Request, want) {

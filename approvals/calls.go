@@ -117,10 +117,15 @@ func (c *Calls) Meet(ctx context.Context, digest string, from Caller) (Found, er
 	return c.decide(ctx, digest, func(call *Call, now time.Time) Found { return call.find(from, now) })
 }
 
-// Await is Meet once no such call is on its way any more; or ctx's error, or ErrClosed.
+// Await is Meet once no such call is on its way any more; or ctx's error, or ErrClosed;
+// or at once with ErrHeld where MaxHeld wait already.
 func (c *Calls) Await(ctx context.Context, digest string, from Caller) (Found, error) {
 	changed := make(chan struct{}, 1)
 	c.mu.Lock()
+	if len(c.waiters[digest]) >= MaxHeld {
+		c.mu.Unlock()
+		return Found{}, ErrHeld
+	}
 	if c.waiters[digest] == nil {
 		c.waiters[digest] = map[chan struct{}]struct{}{}
 	}
@@ -149,13 +154,6 @@ func (c *Calls) Await(ctx context.Context, digest string, from Caller) (Found, e
 			return f, ErrClosed
 		}
 	}
-}
-
-// Waiting is how many wait for a call's outcome in this process.
-func (c *Calls) Waiting(digest string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.waiters[digest])
 }
 
 // decide makes one step of a call's state, by compare-and-set. What is given is marked

@@ -26,7 +26,7 @@ func (b *Broker) announce(ctx context.Context, r Record) error {
 		},
 		Approval: q.Approval, Digest: q.Digest, Email: q.Email, RoleARN: q.RoleARN, Resources: q.Resources, ResourcesOmitted: q.ResourcesOmitted,
 		RequestParameters: q.Parameters, RequestParametersOmitted: q.ParametersOmitted, RequestBody: q.RequestBody, Risk: q.Risk, Rules: q.Rules,
-		PolicyVersion: q.PolicyVersion, Extent: q.Extent, Reason: q.Reason, Created: q.Created, Expires: q.Expires,
+		PolicyVersion: q.PolicyVersion, Extent: q.Extent, Earlier: q.Earlier, Reason: q.Reason, Created: q.Created, Expires: q.Expires,
 	}
 	d.Enrichment = q.Enrichment
 	for _, n := range q.Approvers {

@@ -62,11 +62,14 @@ func Summarize(r Request) Summary {
 	if others := otherAccounts(r); others != "" {
 		add("Attention", "resources in other accounts: %s", others)
 	}
+	if e := r.Earlier; e != nil {
+		add("Attention", "the same call was let through at %s as request %s, and its outcome is not known: it may have been done already", e.At.UTC().Format("2006-01-02 15:04:05 MST"), ours(e.RequestID))
+	}
 	if b := r.RequestBody; b != nil {
 		add("Body", "%d bytes, SHA-256 %s", b.Size, ours(b.SHA256))
 	}
 	if r.Reason != "" {
-		add("Said", "%s (by the agent, unverified)", terminal.Quote(r.Reason, 2*maxValue))
+		add("Said", "the agent says (untrusted): %s", terminal.Quote(r.Reason, maxName))
 	}
 	s.Facts = append(s.Facts, enrichment(r)...)
 	add("Risk", "%s", risk(r))

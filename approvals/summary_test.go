@@ -48,7 +48,7 @@ func TestSummary(t *testing.T) {
   Label        "nightly" (chosen by the agent)
   Operation    ec2 TerminateInstances (Write), needs ec2:TerminateInstances
   Role         arn:aws:iam::111122223333:role/agent-dev
-  Said         "they are idle" (by the agent, unverified)
+  Said         the agent says (untrusted): "they are idle"
   Risk         60 of 100 (destroys: +40, access level Write: +20)
   Rule         ask-destroys, policy version cdcdcdcdcdcd
   Needs        1 person of sre or leads, and 2 people of security
@@ -206,6 +206,16 @@ func harmless(t *testing.T, r Request) {
 	}
 }
 
+// Who decides must know that it may have been done already.
+func TestSummaryOfACallWithAnEarlierOne(t *testing.T) {
+	r := asked()
+	r.Earlier = &event.Earlier{RequestID: "01J00000000000000000000009", At: r.Created.Add(-time.Minute)}
+	want := Fact{"Attention", "the same call was let through at " + r.Earlier.At.UTC().Format("2006-01-02 15:04:05 MST") + " as request 01J00000000000000000000009, and its outcome is not known: it may have been done already"}
+	if facts := Summarize(r).Facts; !slices.Contains(facts, want) {
+		t.Errorf("%+v", facts)
+	}
+}
+
 // Whatever an agent, an identity provider or a gateway wrote: no line of it looks
 // like one of ours, and nothing in it moves a cursor.
 func TestSummaryOfHostileTexts(t *testing.T) {
@@ -221,7 +231,7 @@ func TestSummaryOfHostileTexts(t *testing.T) {
 			if f.Name != "Label" && f.Name != "Said" && f.Name != "UserData" {
 				continue
 			}
-			if !strings.HasPrefix(f.Text, `"`) {
+			if !strings.HasPrefix(strings.TrimPrefix(f.Text, "the agent says (untrusted): "), `"`) {
 				t.Errorf("%s is not quoted: %s", f.Name, f.Text)
 			}
 			for _, c := range f.Text {

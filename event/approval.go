@@ -21,8 +21,9 @@ type ApprovalPending struct {
 	Rules                    []string  `json:"rules,omitempty"`
 	Approvers                []Needed  `json:"approvers"`
 	PolicyVersion            string    `json:"policyVersion,omitempty"`
-	Extent                   string    `json:"extent,omitempty"` // hex SHA-256 of the operation, its actions and resources; "" where it does not name them all
-	Reason                   string    `json:"reason,omitempty"`
+	Extent                   string    `json:"extent,omitempty"`  // hex SHA-256 of the operation, its actions and resources; "" where it does not name them all
+	Earlier                  *Earlier  `json:"earlier,omitempty"` // the same call, let through before with an outcome that nobody knows
+	Reason                   string    `json:"reason,omitempty"`  // what the agent says it is for: untrusted
 	Created                  time.Time `json:"created"`
 	Expires                  time.Time `json:"expires"`
 
@@ -32,6 +33,12 @@ type ApprovalPending struct {
 
 // Kind implements Data.
 func (*ApprovalPending) Kind() Kind { return KindApprovalPending }
+
+// Earlier is an exchange that was let through, and of which nobody knows whether AWS acted.
+type Earlier struct {
+	RequestID string    `json:"requestID"` // ULID
+	At        time.Time `json:"at"`
+}
 
 // Needed is who must agree: Count different people of Groups.
 type Needed struct {
@@ -109,6 +116,9 @@ func (d *ApprovalPending) cleaned() Data {
 	c.Approvers = make([]Needed, len(d.Approvers))
 	for i, n := range d.Approvers {
 		c.Approvers[i] = Needed{Groups: cleanAll(n.Groups), Count: n.Count}
+	}
+	if d.Earlier != nil {
+		c.Earlier = &Earlier{RequestID: clean(d.Earlier.RequestID), At: d.Earlier.At.UTC()}
 	}
 	c.Created, c.Expires = c.Created.UTC(), c.Expires.UTC()
 	return &c

@@ -114,6 +114,7 @@ type Decision struct {
 	Unmask        []string `json:"unmask,omitempty"`
 	Approval      string   `json:"approval,omitempty"`  // the approval that was asked for
 	Approvers     []Vote   `json:"approvers,omitempty"` // who let it through
+	OutcomeOf     string   `json:"outcomeOf,omitempty"` // nothing was sent: the agent gets the outcome of this exchange, a ULID
 	// Grant is what is left of the grant that let it through; nil where people were asked.
 	Grant        *GrantLeft `json:"grant,omitempty"`
 	ErrorCode    string     `json:"errorCode,omitempty"` // what the agent gets, when it was denied
@@ -159,6 +160,7 @@ type Response struct {
 	FindingsOmitted int     `json:"findingsOmitted,omitempty"`
 	ResponseBody    *Digest `json:"responseBody,omitempty"` // as the agent got it
 	RequestBody     *Digest `json:"requestBody,omitempty"`  // of a streamed body, known only now
+	OutcomeOf       string  `json:"outcomeOf,omitempty"`    // AWS gave this answer to this exchange, a ULID, before
 }
 
 // Kind implements Data.

@@ -29,6 +29,9 @@ var hopByHop = []string{
 func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http.Response) error {
 	defer func() { _ = resp.Body.Close() }()
 	x.stage = "mask"
+	if x.ask != nil {
+		x.ask.status = resp.StatusCode
+	}
 	if resp.StatusCode < 200 {
 		return refusal.New(refusal.Unavailable, "AWS answered with an interim status %d, which is not carried on", resp.StatusCode)
 	}
@@ -42,6 +45,10 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 	status, res, err := p.part.Cut(resp.StatusCode, res)
 	if err != nil {
 		return err
+	}
+	if res.Stream != nil && x.ask != nil {
+		h.answerSurviving(ctx, x, p, status, res)
+		return nil
 	}
 	if res.Stream != nil {
 		h.answerStream(ctx, x, p, status, res)
@@ -76,10 +83,13 @@ func (h *handler) answerWhole(ctx context.Context, x *exchange, p *permit, statu
 	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
 		return h.notDurableAnswer(err)
 	}
+	h.keep(x, p, status, res.Header, res.Body, int64(len(res.Body)))
+	left := x.r.Context().Err() != nil
 	h.writeHeader(x, res.Header, status)
 	if _, err := x.w.Write(res.Body); err != nil && x.r.Method != http.MethodHead {
 		h.cut(x, errClientLeft)
 	}
+	h.delivered(x, left)
 	if status >= 300 && p.body != nil && p.spool == nil {
 		h.linger(x)
 	}

@@ -44,11 +44,16 @@ type ask struct {
 	size     int64
 	approval string
 	claimed  approvals.Record // zero until the leave was taken for this exchange
+	found    approvals.Found  // what is known of the call; Give: this exchange gets an earlier one's outcome
+	running  *approvals.Running
+	status   int  // of AWS's answer, once there is one
+	ended    bool // the outcome was kept
 }
 
 // askPeople holds a request until people have agreed to it, or have before, by a
 // grant. nil means that they did, that it may still be sent, and that this exchange
-// has taken the leave.
+// has taken the leave; or that x.ask.found has the outcome of an earlier exchange to
+// give.
 func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	needed, err := h.needed(x)
 	if err != nil {
@@ -58,9 +63,6 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 		return err
 	}
 	x.begun = h.Approvals.GrantBegun() // before looking, so that none begins unseen
-	if granted, err := h.useGrant(ctx, x, needed); granted || err != nil {
-		return err
-	}
 	x.ask = &ask{}
 	// Only once the body is read does net/http notice a client that leaves. And what is
 	// approved must be what is sent, to its last byte.
@@ -73,6 +75,14 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	if x.ask.receipt, err = h.Recorder.Begin(recording, request); err != nil {
 		return h.notDurable(err)
 	}
+	if x.ask.found, err = h.meet(ctx, x, needed); err != nil || x.ask.found.Turn == approvals.Give {
+		return err
+	}
+	if granted, err := h.useGrant(ctx, x, needed); err != nil {
+		return err
+	} else if granted {
+		return h.goesOut(ctx, x, needed)
+	}
 	rec, err := h.Approvals.Ask(ctx, h.enriched(ctx, x, h.approvalRequest(x, needed, request)))
 	if err != nil {
 		return h.notAsked(err)
@@ -83,7 +93,7 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 			return h.stillPending(x, rec, err)
 		}
 		if x.grant != nil {
-			return nil
+			return h.goesOut(ctx, x, needed)
 		}
 	}
 	if rec.State == approvals.StateDenied {
@@ -95,12 +105,7 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	if ctx.Err() != nil {
 		return h.stillPending(x, rec, ctx.Err())
 	}
-	claimed, err := h.Approvals.Claim(ctx, x.ask.approval, x.digest, x.id)
-	if err != nil {
-		return h.notClaimed(x, claimed, err)
-	}
-	x.ask.claimed = claimed
-	return nil
+	return h.claim(ctx, x, rec, needed)
 }
 
 // needed is who must agree.
@@ -164,6 +169,7 @@ func (h *handler) approvalRequest(x *exchange, needed []approvals.Needed, reques
 		Target: x.target.Name, RoleARN: x.target.RoleARN, Account: x.target.Account,
 		Risk: event.Risk{Score: x.decision.Risk.Score, Reasons: x.decision.Risk.Reasons}, Rules: x.decision.Rules,
 		Approvers: needed, PolicyVersion: x.decision.Version, Extent: h.extent(x.call), Created: now, Expires: now.Add(h.Expires),
+		Earlier: earlier(x.ask.found),
 	}
 	if p := x.caller.principal; p.EmailVerified {
 		r.Email = p.Email
@@ -177,17 +183,34 @@ func (h *handler) approvalRequest(x *exchange, needed []approvals.Needed, reques
 
 // hold waits for as long as the client and the configuration do.
 func (h *handler) hold(ctx context.Context, x *exchange, rec approvals.Record) (approvals.Record, error) {
+	r, err := held(ctx, h, x, func(ctx context.Context) (approvals.Record, error) {
+		return h.Approvals.Wait(ctx, rec.Request.Approval, x.digest)
+	}, func() (bool, error) { return h.useGrantHeld(ctx, x, rec) })
+	if err != nil {
+		return rec, err
+	}
+	return r, nil
+}
+
+// held waits for as long as the client and the configuration do, with heartbeats. begun
+// is asked whenever a grant has begun, and true ends the wait; nil where grants change
+// nothing.
+func held[T any](ctx context.Context, h *handler, x *exchange, wait func(context.Context) (T, error), begun func() (bool, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.Hold)
 	defer cancel()
 	type result struct {
-		rec approvals.Record
-		err error
+		value T
+		err   error
 	}
 	done := make(chan result, 1)
 	go func() {
-		r, err := h.Approvals.Wait(ctx, rec.Request.Approval, x.digest)
-		done <- result{r, err}
+		v, err := wait(ctx)
+		done <- result{v, err}
 	}()
+	var grants <-chan struct{}
+	if begun != nil {
+		grants = x.begun
+	}
 	var beats <-chan time.Time
 	if wantsHeartbeats(x.r.UserAgent()) {
 		t := time.NewTicker(h.beat)
@@ -196,16 +219,15 @@ func (h *handler) hold(ctx context.Context, x *exchange, rec approvals.Record) (
 	}
 	for {
 		select {
-		case <-x.begun:
+		case <-grants:
 			x.begun = h.Approvals.GrantBegun()
-			if granted, err := h.useGrantHeld(ctx, x, rec); granted || err != nil {
-				return rec, err
+			grants = x.begun
+			if granted, err := begun(); granted || err != nil {
+				var none T
+				return none, err
 			}
 		case r := <-done:
-			if r.err != nil {
-				return rec, r.err
-			}
-			return r.rec, nil
+			return r.value, r.err
 		case <-beats:
 			x.w.WriteHeader(100)
 		}

@@ -127,6 +127,9 @@ func (h *handler) decisionEvent(x *exchange, e *refusal.Error) event.Event {
 			d.Effect, d.Approvers = policy.Allow.String(), approvals.Votes(g.Votes)
 		}
 	}
+	if x.ask != nil && x.ask.found.Turn == approvals.Give {
+		d.OutcomeOf, d.Effect = x.ask.found.Execution.Exchange, policy.Allow.String()
+	}
 	if e != nil {
 		if d.Effect = policy.Deny.String(); e.Reason == refusal.Pending {
 			d.Effect = policy.Ask.String()
@@ -151,6 +154,9 @@ func (h *handler) responseEvent(x *exchange, p *permit, o outcome) event.Event {
 	}
 	if o.status >= 400 {
 		d.ErrorCode = o.header.Get("X-Amzn-Errortype")
+	}
+	if x.ask != nil && x.ask.found.Turn == approvals.Give {
+		d.OutcomeOf = x.ask.found.Execution.Exchange
 	}
 	if p.body != nil {
 		sum, size := p.body.sum()

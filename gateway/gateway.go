@@ -96,6 +96,7 @@ type Config struct {
 	Metrics     *Metrics
 	// Approvals asks people; nil refuses what needs them.
 	Approvals Approvals
+	Calls     Calls         // what became of approved calls; required with Approvals
 	Hold      time.Duration // how long a request stays open for an answer
 	Expires   time.Duration // how long people have to answer; required with Approvals
 }
@@ -109,6 +110,7 @@ type Gateway struct {
 	memory   *pool
 	disk     *pool
 	beat     time.Duration // between heartbeats of a held request
+	outlive  time.Duration // how long an approved call goes on without its client
 	refused  *rate.Limiter // events of refusals before an identity is known
 
 	enriching    *pool // requests whose resources are read
@@ -123,6 +125,7 @@ func New(c Config) (*Gateway, error) {
 		"Revocations": c.Revocations == nil, "Policy": c.Policy == nil, "Recorder": c.Recorder == nil, "Minter": c.Minter == nil,
 		"Masker": c.Masker == nil, "Upstream": c.Upstream == nil, "IDs": c.IDs == nil,
 		"Expires": c.Approvals != nil && c.Expires <= 0,
+		"Calls":   c.Approvals != nil && c.Calls == nil,
 		"Now":     c.Now == nil, "Source": c.Source == "", "Targets": len(c.Targets) == 0,
 	} {
 		if missing {
@@ -132,7 +135,7 @@ func New(c Config) (*Gateway, error) {
 	if _, ok := c.Targets[c.Default]; !ok {
 		problems = append(problems, fmt.Errorf("gateway: the default target %q is not a target", c.Default))
 	}
-	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: newPool(maxBuffered, maxShare), disk: newPool(maxDisk, maxDiskShare), beat: heartbeat, refused: rate.NewLimiter(10, 100)}
+	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: newPool(maxBuffered, maxShare), disk: newPool(maxDisk, maxDiskShare), beat: heartbeat, outlive: outliveTime, refused: rate.NewLimiter(10, 100)}
 	g.enriching, g.enrichWithin = newPool(maxEnriching, maxEnrichingShare), enrichTimeout
 	if c.Identifier != nil {
 		g.suffixes = c.Identifier.DNSSuffixes()

@@ -118,10 +118,13 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 	h.Metrics.requests.WithLabelValues(x.call.Service, d.Effect.String()).Inc()
 
 	if d.Effect == policy.Ask {
-		if err := h.askPeople(ctx, x); err != nil {
-			return err
-		}
+		return h.walkAsked(ctx, x)
 	}
+	return h.carryOut(ctx, x)
+}
+
+// carryOut sends what may be sent, and answers.
+func (h *handler) carryOut(ctx context.Context, x *exchange) error {
 	permit, err := h.permit(x)
 	if err != nil {
 		return err

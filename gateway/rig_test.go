@@ -53,6 +53,7 @@ type rigOptions struct {
 	clock       *clock
 	proxy       string // further keys below proxy:
 	endpoint    string // in place of the simulated AWS
+	joins       *rig   // another gateway, whose NATS, clock and issuer it shares
 	externalBus bool   // NATS outside of the gateway, so that it can be stopped
 	on          *rig   // another gateway beside this one, on its bus
 	natsURL     string // another way to that
@@ -97,6 +98,9 @@ const defaultTargets = `
 
 func newRig(t *testing.T, o rigOptions) *rig {
 	t.Helper()
+	if o.joins != nil {
+		o.clock, o.idp = o.joins.clock, o.joins.idp
+	}
 	r := &rig{t: t, clock: o.clock, log: &logBuffer{}, idp: o.idp}
 	if o.on != nil {
 		r.idp, r.clock = o.on.idp, o.on.clock
@@ -134,6 +138,10 @@ func newRig(t *testing.T, o rigOptions) *rig {
 		}
 		nats = fmt.Sprintf("nats: {url: %q, creds_file: %q}", or(o.natsURL, r.bus.URL()), r.bus.CredsFile(bus.Gateway))
 	}
+	if o.joins != nil {
+		busDir = filepath.Join(o.joins.state, "nats")
+		nats = fmt.Sprintf("nats: {url: %q, creds_file: %q}", o.joins.srv.NATS, filepath.Join(busDir, "gateway.creds"))
+	}
 	if o.approvals != "" {
 		o.extra += fmt.Sprintf("approvals: {%s, approver_issuers: [{issuer: %q, audience: %s, ca_file: %q}]}", o.approvals, r.idp.URL, approverAudience, write(t, dir, "idp.crt", r.idp.RootPEM()))
 	}
@@ -152,7 +160,7 @@ admin: {listen: ""}
 	c, err := config.Load(write(t, dir, "sallyport.yaml", []byte(text)))
 	must(t, err)
 	roles := server.Roles
-	if o.externalBus {
+	if o.externalBus || o.joins != nil {
 		roles = []server.Role{server.RoleGateway} // the recorder has other creds
 	}
 	base := &server.BaseKey{ID: awstest.BaseKeyID, Secret: secret.New(awstest.BaseSecret)}

@@ -108,6 +108,10 @@ func (m *Masker) looks() bool { return m.scan != nil || m.analyze != nil }
 // seen: then its digests, and pieces of it, are secret too.
 func (p *Plan) Secret() bool { return p.marks || len(p.rules) > 0 }
 
+// PassesObject reports that a successful answer is an object that goes to the agent as it
+// is: nobody has looked for secrets in it.
+func (p *Plan) PassesObject() bool { return p.object && !p.changes() }
+
 // Changes reports that a successful answer's body may be changed.
 func (p *Plan) changes() bool {
 	return p.Secret() || p.masker.looks() && (!p.object || p.masker.objects)

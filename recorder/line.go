@@ -49,6 +49,9 @@ func brief(e event.Event) string {
 		if len(d.Rules) > 0 {
 			text += " by " + safeAll(d.Rules)
 		}
+		if d.OutcomeOf != "" {
+			text += ", nothing sent: the outcome of " + safe(d.OutcomeOf)
+		}
 		return text
 	case *event.ApprovalPending:
 		return "asks " + safe(askedOf(d.Approvers)) + ", approval " + safe(d.Approval)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/terminal"
 )
 
 const clock = "2006-01-02 15:04:05Z"
@@ -147,11 +148,20 @@ func tell(w io.Writer, e event.Event) {
 			text += fmt.Sprintf(", under its grant: %d left", d.Grant.Left)
 		}
 		line(w, "decision", "%s", text)
+		if d.OutcomeOf != "" {
+			line(w, "outcome", "of request %s; nothing was sent for this one", safe(d.OutcomeOf))
+		}
 		if d.ErrorMessage != "" {
 			line(w, "told", "%s", safe(d.ErrorMessage))
 		}
 	case *event.ApprovalPending:
 		line(w, "asks", "%s for %s until %s", safe(askedOf(d.Approvers)), safe(d.Approval), d.Expires.UTC().Format(time.TimeOnly+"Z"))
+		if d.Reason != "" {
+			line(w, "said", "the agent says (untrusted): %s", terminal.Quote(d.Reason, shown))
+		}
+		if d.Earlier != nil {
+			line(w, "warning", "the same call was let through as request %s, and its outcome is not known", safe(d.Earlier.RequestID))
+		}
 		enrichment(w, d.Enrichment)
 	case *event.ApprovalOutcome:
 		line(w, "approval", "%s %s", safe(d.Approval), safe(d.Outcome))

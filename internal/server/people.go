@@ -75,3 +75,14 @@ func (s *Server) broker(ctx context.Context, o approvals.Options) (*approvals.Br
 	s.onStop("approvals", func(context.Context) error { b.Close(); return nil })
 	return b, s.notify(ctx, b)
 }
+
+// calls starts to follow what became of approved calls.
+func (s *Server) calls(ctx context.Context, o approvals.Options) (*approvals.Calls, error) {
+	o.Now, o.Log = s.opts.Now, s.opts.Log
+	c, err := approvals.NewCalls(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s.onStop("approved calls", func(context.Context) error { c.Close(); return nil })
+	return c, nil
+}

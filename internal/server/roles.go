@@ -192,11 +192,17 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var calls *approvals.Calls
+	var outcomes gateway.Calls
 	if broker != nil {
 		asker = broker
+		if calls, err = s.calls(ctx, approvals.Options{Conn: conn}); err != nil {
+			return err
+		}
+		outcomes = calls
 	}
 	gw, err = gateway.New(gateway.Config{
-		Approvals: asker, Hold: c.Approvals.Hold, Expires: c.Approvals.Expires,
+		Approvals: asker, Calls: outcomes, Hold: c.Approvals.Hold, Expires: c.Approvals.Expires,
 		SpoolDir:   spool,
 		Identifier: ids, Verifier: verifier, Sessions: sessions, Revocations: revoked, Policy: rules, Recorder: publisher, Minter: minter,
 		Masker:   masker,
@@ -225,7 +231,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	proxy := &mitm.Proxy{Admit: gw.Admit, Certificate: authority.Leaf, Dial: s.dialer().DialContext, Log: s.opts.Log, Now: s.opts.Now}
 	s.onStop("proxy", proxy.Shutdown)
 	if broker != nil {
-		s.onStop("held requests", func(context.Context) error { broker.Release(); return nil })
+		s.onStop("held requests", func(context.Context) error { broker.Release(); calls.Release(); return nil })
 	}
 	if s.Proxy, err = s.listen(ctx, proxy, "proxy.listen", c.Proxy.Listen.String(), nil); err != nil {
 		return err
