@@ -15,6 +15,7 @@ import (
 // caller is who opened the tunnel. Exactly one of principal and problem is set.
 type caller struct {
 	label     string
+	reason    string // what the client says that its calls are for, as it came
 	principal *identity.Principal
 	problem   *refusal.Error
 	host      string
@@ -26,7 +27,7 @@ type caller struct {
 // it: clients hide a refused CONNECT and repeat it up to twenty times, but show a
 // refusal inside and stop.
 func (g *Gateway) Admit(ctx context.Context, c mitm.Connect) mitm.Admission {
-	who := &caller{host: c.Host, address: c.RemoteAddr.Addr().String()}
+	who := &caller{host: c.Host, address: c.RemoteAddr.Addr().String(), reason: rawReason(c.StatedReason)}
 	// A refused CONNECT is on record too: which hosts an agent tried says much.
 	refuse := func(status int, e *refusal.Error) mitm.Admission {
 		g.recordRefused(ctx, who, c.UserAgent, status, e)

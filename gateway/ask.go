@@ -169,7 +169,7 @@ func (h *handler) approvalRequest(x *exchange, needed []approvals.Needed, reques
 		Target: x.target.Name, RoleARN: x.target.RoleARN, Account: x.target.Account,
 		Risk: event.Risk{Score: x.decision.Risk.Score, Reasons: x.decision.Risk.Reasons}, Rules: x.decision.Rules,
 		Approvers: needed, PolicyVersion: x.decision.Version, Extent: h.extent(x.call), Created: now, Expires: now.Add(h.Expires),
-		Earlier: earlier(x.ask.found),
+		Earlier: earlier(x.ask.found), Reason: h.statedReason(x),
 	}
 	if p := x.caller.principal; p.EmailVerified {
 		r.Email = p.Email

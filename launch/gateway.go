@@ -95,12 +95,12 @@ func (g *Gateway) dial(ctx context.Context) (net.Conn, error) {
 // connect opens a tunnel to authority. When the answer is not 200, its body can
 // be read until the connection is closed. No proxy of the environment is used:
 // it would be ourselves.
-func (g *Gateway) connect(ctx context.Context, authority, userAgent, label string, token secret.String) (net.Conn, *http.Response, error) {
+func (g *Gateway) connect(ctx context.Context, authority, userAgent, label, reason string, token secret.String) (net.Conn, *http.Response, error) {
 	conn, err := g.dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	tunnel, answer, err := handshake(ctx, conn, authority, userAgent, label, token)
+	tunnel, answer, err := handshake(ctx, conn, authority, userAgent, label, reason, token)
 	if err != nil {
 		conn.Close()
 		return nil, nil, fmt.Errorf("the gateway at %s did not answer CONNECT: %w", g.address, err)
@@ -108,7 +108,7 @@ func (g *Gateway) connect(ctx context.Context, authority, userAgent, label strin
 	return tunnel, answer, nil
 }
 
-func handshake(ctx context.Context, conn net.Conn, authority, userAgent, label string, token secret.String) (net.Conn, *http.Response, error) {
+func handshake(ctx context.Context, conn net.Conn, authority, userAgent, label, reason string, token secret.String) (net.Conn, *http.Response, error) {
 	// The context's end breaks off what is under way here, and not the tunnel.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	request := &http.Request{
@@ -119,6 +119,9 @@ func handshake(ctx context.Context, conn net.Conn, authority, userAgent, label s
 			"Basic " + base64.StdEncoding.EncodeToString([]byte(label+":"+token.Reveal()))}},
 	}
 	request.Header.Set("User-Agent", userAgent)
+	if reason != "" {
+		request.Header.Set(reasonHeader, reason)
+	}
 	if err := request.Write(conn); err != nil {
 		return nil, nil, errors.Join(err, ctx.Err())
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -29,11 +30,15 @@ type Helper struct {
 	Gateway *Gateway     // where to; required
 	Tokens  TokenSource  // required; wrap it with Cached
 	Label   string       // of the session; may be empty
+	Reason  string       // what the agent's calls are for, in the agent's or its user's words; shown to approvers as untrusted
 	Log     *slog.Logger // nil: slog.Default()
 
 	// owner is overridden in tests.
 	owner func(client, server netip.AddrPort) error
 }
+
+// reasonHeader carries Reason, percent-encoded, to the gateway.
+const reasonHeader = "X-Sallyport-Stated-Reason"
 
 // helperTimeout bounds everything before the tunnel stands, on both sides.
 const helperTimeout = 30 * time.Second
@@ -110,7 +115,7 @@ func (h *Helper) connect(ctx context.Context, tunnels *sync.WaitGroup, w http.Re
 		refuse(w, http.StatusBadGateway, "no identity token can be had: "+err.Error())
 		return
 	}
-	up, answer, err := h.Gateway.connect(setup, r.RequestURI, r.UserAgent(), h.Label, token)
+	up, answer, err := h.Gateway.connect(setup, r.RequestURI, r.UserAgent(), h.Label, h.reason(r), token)
 	if err != nil {
 		h.log().Error("gateway unreachable", "error", err)
 		refuse(w, http.StatusBadGateway, err.Error())
@@ -135,6 +140,14 @@ func (h *Helper) connect(ctx context.Context, tunnels *sync.WaitGroup, w http.Re
 		return // the client is gone
 	}
 	relay(ctx, &bufferedConn{down, buffered.Reader}, up)
+}
+
+// reason is what goes on with a CONNECT: the client's own header, or else Reason.
+func (h *Helper) reason(r *http.Request) string {
+	if own := r.Header.Get(reasonHeader); own != "" {
+		return own
+	}
+	return url.PathEscape(h.Reason)
 }
 
 // refuse answers in plain text. 407 is never answered: the client has no

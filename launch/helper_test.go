@@ -292,3 +292,29 @@ func TestNewGateway(t *testing.T) {
 		}
 	}
 }
+
+// The reason goes with every CONNECT, whatever is in it; a client's own beats it.
+func TestHelperPassesTheReason(t *testing.T) {
+	g := newFakeGateway(t, false, "127.0.0.1:1")
+	g.status = http.StatusForbidden
+	for _, test := range []struct{ reason, own, want string }{
+		{"", "", ""},
+		{"räumt auf\r\nX-Evil: 1", "", "r%C3%A4umt%20auf%0D%0AX-Evil:%201"},
+		{"for all", "just%20this", "just%20this"},
+	} {
+		proxy, _ := url.Parse(startHelper(t, &Helper{Gateway: gatewayFor(t, g), Tokens: &counting{}, Reason: test.reason}))
+		header := http.Header{}
+		if test.own != "" {
+			header.Set("X-Sallyport-Stated-Reason", test.own)
+		}
+		client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy), ProxyConnectHeader: header}}
+		if resp, err := client.Get("https://example.com/"); err == nil {
+			resp.Body.Close()
+			t.Error("it went through")
+		}
+		all := g.seen()
+		if r := all[len(all)-1]; strings.Join(r.Header.Values("X-Sallyport-Stated-Reason"), "|") != test.want || r.Header.Get("X-Evil") != "" {
+			t.Errorf("%q: %v", test.reason, r.Header)
+		}
+	}
+}

@@ -25,6 +25,7 @@ type Connect struct {
 	RemoteAddr         netip.AddrPort
 	ProxyAuthorization []string // the header's values, as they came
 	UserAgent          string
+	StatedReason       []string // values of X-Sallyport-Stated-Reason: what the client says it is for
 }
 
 // Action is what becomes of a CONNECT.
@@ -159,7 +160,7 @@ func (p *Proxy) handleConnect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.Connect
 	}
 	a := p.Admit(r.Context(), Connect{
 		Host: host, Port: port, RemoteAddr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()),
-		ProxyAuthorization: r.Header.Values("Proxy-Authorization"), UserAgent: r.UserAgent(),
+		ProxyAuthorization: r.Header.Values("Proxy-Authorization"), UserAgent: r.UserAgent(), StatedReason: r.Header.Values("X-Sallyport-Stated-Reason"),
 	})
 	var serve func(net.Conn, string, uint16, Admission)
 	switch {

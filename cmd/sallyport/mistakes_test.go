@@ -26,6 +26,20 @@ func TestNoConfiguration(t *testing.T) {
 	}
 }
 
+// A reason that approvers would see half of is said shorter.
+func TestLongReason(t *testing.T) {
+	newUser(t)
+	for _, length := range []int{maxReason, maxReason + 1} {
+		reason := strings.Repeat("ä", length)
+		t.Setenv(reasonVariable, reason)
+		for _, r := range []result{do(t, "run", "--reason", reason, "--", "true"), do(t, "run", "--", "true")} {
+			if long := r.code == exitUsage && strings.Contains(r.stderr, "say it shorter"); long != (length > maxReason) {
+				t.Errorf("%d characters: %+v", length, r)
+			}
+		}
+	}
+}
+
 // What can be wrong with a machine: exit code 1, and what to do about it.
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct {

@@ -1,20 +1,29 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/launch"
 )
 
+// reasonVariable is where an agent's reason comes from without --reason.
+const reasonVariable = "SALLYPORT_REASON"
+
+// maxReason is how many characters of it the gateway shows.
+const maxReason = 256
+
 func newRun() *cobra.Command {
 	var a agentFlags
+	var reason string
 	c := &cobra.Command{
 		Use:   "run [flags] -- COMMAND [ARGUMENT...]",
 		Short: "Start an agent behind the gateway",
@@ -32,6 +41,10 @@ With the trial issuer on, the token comes from it; otherwise say where from.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			reason = cmp.Or(reason, os.Getenv(reasonVariable))
+			if n := utf8.RuneCountInString(reason); n > maxReason {
+				return &usageError{fmt.Errorf("the reason has %d characters, and approvers see %d: say it shorter", n, maxReason), cmd.CommandPath()}
+			}
 			p, err := a.prepare(cmd)
 			if err != nil {
 				return err
@@ -52,7 +65,7 @@ With the trial issuer on, the token comes from it; otherwise say where from.`,
 			if err != nil {
 				return err
 			}
-			helper := &launch.Helper{Gateway: p.gateway, Tokens: tokens, Label: a.label,
+			helper := &launch.Helper{Gateway: p.gateway, Tokens: tokens, Label: a.label, Reason: reason,
 				Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 			done := make(chan error, 1)
 			go func() { done <- helper.Serve(ctx, ln) }()
@@ -76,6 +89,7 @@ With the trial issuer on, the token comes from it; otherwise say where from.`,
 		},
 	}
 	a.add(c, "")
+	c.Flags().StringVar(&reason, "reason", "", "what the agent is to do, for those who approve its calls (default: $"+reasonVariable+")")
 	c.Flags().SetInterspersed(false) // the command's own flags are its own
 	return c
 }
