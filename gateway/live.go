@@ -94,9 +94,7 @@ func (h *handler) enter(ctx context.Context, x *exchange) (context.Context, erro
 		h.live.mu.Lock()
 		delete(h.live.requests, l)
 		h.live.mu.Unlock()
-		l.mu.Lock()
-		l.wire = nil // another request may have it by now
-		l.mu.Unlock()
+		l.offWire()
 		cancel(nil)
 		close(l.ended)
 	})
@@ -123,18 +121,38 @@ func (l *liveRequest) onWire(ctx context.Context) context.Context {
 	if l == nil {
 		return ctx
 	}
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.wire = i.Conn; l.cut {
-			drop(i.Conn)
-		}
-	}})
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.wire = i.Conn; l.cut {
+				drop(i.Conn)
+			}
+		},
+		PutIdleConn: func(error) { l.offWire() },
+	})
 }
 
-// stop cuts a request off from AWS. When it returns nothing more of it goes out.
-func (l *liveRequest) stop(why *refusal.Error) {
-	l.cancel(why)
+// offWire forgets the connection, which may be another request's from now on.
+func (l *liveRequest) offWire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wire = nil
+}
+
+// stop cuts requests off from AWS. When it returns nothing more of them goes out. All
+// are cancelled before a connection is closed, which may have passed from one to another:
+// each ends with the reason.
+func stop(why *refusal.Error, requests ...*liveRequest) {
+	for _, l := range requests {
+		l.cancel(why)
+	}
+	for _, l := range requests {
+		l.drop()
+	}
+}
+
+func (l *liveRequest) drop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cut = true; l.wire != nil {
@@ -185,9 +203,7 @@ func (g *Gateway) Revoke(ctx context.Context, r revocation.Revocation) revocatio
 	}
 	g.live.mu.Unlock()
 	why := g.said(revocation.Refuse(r))
-	for _, l := range requests {
-		l.stop(why)
-	}
+	stop(why, requests...)
 	e.Requests = len(requests)
 	g.await(ctx, requests) // what can be told why is told, before its connection goes
 	if r.Target == "" {

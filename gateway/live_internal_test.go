@@ -150,7 +150,7 @@ func TestConnectionAfterTheCut(t *testing.T) {
 	confirmed := &atomic.Bool{}
 	confirmed.Store(true)
 	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		l.stop(refusal.New(refusal.Identity, "revoked"))
+		stop(refusal.New(refusal.Identity, "revoked"), l)
 		a, b := net.Pipe()
 		go func() { _, _ = b.Read(make([]byte, 1)); _ = b.Close() }()
 		return &metered{a, confirmed, &writes, &late}, nil
