@@ -47,7 +47,7 @@ func newWatch(name string, now func() time.Time) *watch {
 
 // add looks at a line that is new.
 func (w *watch) add(index uint64, k kept, sum [32]byte) {
-	if k.old {
+	if k.old || k.own {
 		return
 	}
 	if k.event.Data == nil {

@@ -49,6 +49,7 @@ type kept struct {
 	line  []byte
 	event event.Event // zero where the line is opaque
 	body  []byte      // payload of a body event
+	own   bool        // of the recorder itself: nothing is looked at
 	old   bool        // taken over from an earlier version: nothing is looked at
 }
 

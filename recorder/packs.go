@@ -212,14 +212,15 @@ func nextPacked(f io.ReaderAt, from int64) (int64, bool, error) {
 
 // packWriter appends to the last pack. Use openPacks.
 type packWriter struct {
-	dir   string
-	limit int64
-	f     *os.File
-	size  int64
-	last  uint64
-	seen  *recent[int64] // payloads that are there, and their time
-	enc   *zstd.Encoder
-	dirty bool
+	dir    string
+	limit  int64
+	f      *os.File
+	size   int64
+	last   uint64
+	newest int64          // time of an event in the last pack, Unix milliseconds; MinInt64: none
+	seen   *recent[int64] // payloads that are there, and their time
+	enc    *zstd.Encoder
+	dirty  bool
 }
 
 // openPacks mends the end of the last pack, as segments are.
@@ -231,7 +232,7 @@ func openPacks(dir string, limit int64, torn func(string) string) (*packWriter, 
 	if err != nil {
 		return nil, err
 	}
-	w := &packWriter{dir: dir, limit: limit, seen: newRecent[int64](recentLines), enc: enc}
+	w := &packWriter{dir: dir, limit: limit, newest: math.MinInt64, seen: newRecent[int64](recentLines), enc: enc}
 	list, _, err := listPacks(dir)
 	if err != nil {
 		return nil, err
@@ -252,7 +253,7 @@ func openPacks(dir string, limit int64, torn func(string) string) (*packWriter, 
 	cut, damaged := int64(-1), false
 	err = eachPacked(w.f, true, func(h packed, _ []byte) error {
 		w.seen.put(lineKey(h.sum[:16]), h.time)
-		w.size = h.end()
+		w.size, w.newest = h.end(), max(w.newest, h.time)
 		return nil
 	}, func(at int64, err error) error {
 		if errors.Is(err, errPacked) {
@@ -286,7 +287,7 @@ func (w *packWriter) create(number uint64) error {
 		f.Close()
 		return err
 	}
-	w.f, w.size, w.last = f, 0, number
+	w.f, w.size, w.last, w.newest = f, 0, number, math.MinInt64
 	return nil
 }
 
@@ -302,10 +303,7 @@ func (w *packWriter) put(sum [32]byte, session string, at time.Time, payload []b
 		}
 	}
 	if w.size > w.limit {
-		if err := errors.Join(w.sync(), w.f.Close()); err != nil {
-			return false, err
-		}
-		if err := w.create(w.last + 1); err != nil {
+		if err := w.next(); err != nil {
 			return false, err
 		}
 	}
@@ -318,8 +316,24 @@ func (w *packWriter) put(sum [32]byte, session string, at time.Time, payload []b
 		return false, err
 	}
 	w.seen.put(lineKey(sum[:16]), at.UnixMilli())
-	w.size, w.dirty = w.size+int64(len(b)), true
+	w.size, w.dirty, w.newest = w.size+int64(len(b)), true, max(w.newest, at.UnixMilli())
 	return true, nil
+}
+
+func (w *packWriter) next() error {
+	if err := errors.Join(w.sync(), w.f.Close()); err != nil {
+		return err
+	}
+	return w.create(w.last + 1)
+}
+
+// turn begins a new pack and forgets what is in the old ones.
+func (w *packWriter) turn() error {
+	w.seen = newRecent[int64](recentLines)
+	if w.size == 0 {
+		return nil
+	}
+	return w.next()
 }
 
 func (w *packWriter) sync() error {

@@ -22,11 +22,12 @@ const (
 
 // Recorder consumes the stream into a Store. Fields are set before Run.
 type Recorder struct {
-	Conn   *nats.Conn   // as bus.Recorder; stays its caller's
-	Store  *Store       // stays its caller's; its name is that of the durable consumer
-	Prefix string       // subject prefix; "" is sallyport
-	Batch  int          // most messages for one sync; 0 is 256
-	Log    *slog.Logger // nil discards
+	Conn      *nats.Conn   // as bus.Recorder; stays its caller's
+	Store     *Store       // stays its caller's; its name is that of the durable consumer
+	Prefix    string       // subject prefix; "" is sallyport
+	Batch     int          // most messages for one sync; 0 is 256
+	Retention Retention    // the zero value keeps all bodies
+	Log       *slog.Logger // nil discards
 
 	progress progress
 	wrote    chan struct{}
@@ -56,6 +57,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 	beats, stop := context.WithCancel(context.WithoutCancel(ctx)) // to the end of Run
 	var running sync.WaitGroup
 	running.Go(func() { r.beat(beats) })
+	running.Go(func() { r.keep(beats) })
 	defer func() {
 		stop()
 		running.Wait()
@@ -70,7 +72,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case errors.As(err, &broken):
 			return broken.error
 		case ctx.Err() != nil: // it was told to end
-			return nil //nolint:nilerr // whatever the stream said then, draining is done
+			return nil // whatever the stream said then, draining is done
 		}
 		r.Log.Warn("recorder: lost the stream, trying again", "error", err)
 		wait := time.NewTimer(again)

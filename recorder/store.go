@@ -40,6 +40,9 @@ type StoreOptions struct {
 	SegmentSize, PackSize int64
 }
 
+// ErrBusy says that another process has the store.
+var ErrBusy = errors.New("they are being written by another process: only one recorder may have them")
+
 // Store writes records. One process at a time has it; use OpenStore. It is safe for
 // concurrent use.
 type Store struct {
@@ -48,6 +51,11 @@ type Store struct {
 	now  func() time.Time
 	log  *slog.Logger
 	lock *os.File
+
+	keeping   sync.Mutex       // guards what is below; taken before mu
+	newest    map[uint64]int64 // time of the newest payload of closed packs, Unix milliseconds
+	emptied   map[uint64]bool  // closed packs in which only what is held is left
+	lastHolds []Hold
 
 	mu       sync.Mutex // guards what is below
 	segments segmentWriter
@@ -94,10 +102,10 @@ func OpenStore(o StoreOptions) (_ *Store, err error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("records in %s are being written by another process: only one recorder may have them", o.Dir)
+		return nil, fmt.Errorf("records in %s: %w", o.Dir, ErrBusy)
 	}
 	s := &Store{dir: o.Dir, name: o.Name, now: o.Now, log: o.Log, lock: f, seen: newRecent[struct{}](recentLines),
-		watch: newWatch(o.Name, o.Now), metrics: NewMetrics(o.Metrics)}
+		newest: map[uint64]int64{}, emptied: map[uint64]bool{}, watch: newWatch(o.Name, o.Now), metrics: NewMetrics(o.Metrics)}
 	s.segments = segmentWriter{dir: o.Dir, limit: o.SegmentSize, torn: s.tornPath}
 	if err := s.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("records in %s: %w", o.Dir, err), s.Close())

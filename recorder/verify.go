@@ -212,7 +212,7 @@ func (v *verification) line(l rawLine) error {
 	switch {
 	case errors.As(err, &opaque):
 		v.report.Opaque++
-		return nil //nolint:nilerr // counted
+		return nil
 	case err != nil:
 		v.add(Found{Code: CodeDamaged, File: l.file, Line: l.n, Index: &l.index, Detail: err.Error()})
 		return nil //nolint:nilerr // told

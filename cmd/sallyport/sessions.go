@@ -16,7 +16,8 @@ import (
 )
 
 func newSessions() *cobra.Command {
-	return group("sessions", "What agents did: the record", newSessionsList(), newSessionsCalls(), newSessionsShow(), newSessionsTail(), newSessionsVerify(), newSessionsExport(), newSessionsReconcile(), newSessionsReindex())
+	return group("sessions", "What agents did: the record", newSessionsList(), newSessionsCalls(), newSessionsShow(), newSessionsTail(), newSessionsVerify(),
+		newSessionsExport(), newSessionsReconcile(), newSessionsReindex(), newSessionsHold(), newSessionsRelease(), newSessionsForget())
 }
 
 func openRecords(path string) (recorder.Records, error) {

@@ -73,17 +73,16 @@ func (s *Server) startRecorder(ctx context.Context) error {
 		return err
 	}
 	s.onStop("recorder's connection", func(context.Context) error { conn.Close(); return nil })
-	store, err := recorder.OpenStore(recorder.StoreOptions{
-		Dir: RecordsDir(s.opts.Config), KeyFile: filepath.Join(s.opts.Config.StateDir, "keys", "recorder.key"), Now: s.opts.Now, Log: s.opts.Log,
-		Name: s.opts.Config.Record.Name, Metrics: s.registry,
-	})
+	o := StoreOptions(s.opts.Config)
+	o.Now, o.Log, o.Metrics = s.opts.Now, s.opts.Log, s.registry
+	store, err := recorder.OpenStore(o)
 	if err != nil {
 		return err
 	}
 	s.onStop("records", func(context.Context) error { return store.Close() })
 	run, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	rec := &recorder.Recorder{Conn: conn, Store: store, Prefix: s.opts.Config.NATS.SubjectPrefix, Log: s.opts.Log}
+	rec := &recorder.Recorder{Conn: conn, Store: store, Prefix: s.opts.Config.NATS.SubjectPrefix, Log: s.opts.Log, Retention: Retention(s.opts.Config)}
 	s.background("recorder", func() error {
 		defer close(done)
 		return rec.Run(run)
@@ -102,6 +101,16 @@ func (s *Server) startRecorder(ctx context.Context) error {
 
 // RecordsDir is where the recorder's store is.
 func RecordsDir(c *config.Config) string { return filepath.Join(c.StateDir, "records") }
+
+// StoreOptions are those of the recorder's store in a configuration.
+func StoreOptions(c *config.Config) recorder.StoreOptions {
+	return recorder.StoreOptions{Dir: RecordsDir(c), Name: c.Record.Name, KeyFile: filepath.Join(c.StateDir, "keys", "recorder.key")}
+}
+
+// Retention is when bodies go, by a configuration.
+func Retention(c *config.Config) recorder.Retention {
+	return recorder.Retention{BodiesFor: c.Record.Retention.BodiesFor, BodiesSize: int64(c.Record.Retention.BodiesSize)}
+}
 
 func (s *Server) startGateway(ctx context.Context) error {
 	c := s.opts.Config
