@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -20,46 +21,76 @@ var ErrGone = errors.New("the body is not in the record: retention let it go, or
 // Body returns the payload of a body event by its lower-case hex SHA-256, of at most
 // event.MaxChunk bytes, checked against the digest. It is ErrGone where it is not
 // there; whatever else is wrong with the packs is another error.
-func (r Records) Body(ctx context.Context, digest string) ([]byte, error) {
-	raw, err := hex.DecodeString(digest)
-	if err != nil || len(raw) != sha256.Size {
-		return nil, fmt.Errorf("body %.70q: not a SHA-256 in hex", digest)
+func (r Records) Body(ctx context.Context, sha256 string) ([]byte, error) {
+	get, err := r.Bodies(ctx, sha256)
+	if err != nil {
+		return nil, err
 	}
-	want := [sha256.Size]byte(raw)
+	return get(sha256)
+}
+
+// Bodies looks for many payloads at once and returns what Body would for each of them.
+func (r Records) Bodies(ctx context.Context, sha256s ...string) (func(sha256 string) ([]byte, error), error) {
+	type place struct {
+		pack
+		packed
+	}
+	places := make(map[[sha256.Size]byte][]place, len(sha256s))
+	for _, s := range sha256s {
+		sum, err := parseSum(s)
+		if err != nil {
+			return nil, err
+		}
+		places[sum] = nil
+	}
 	list, _, err := listPacks(r.Dir)
 	if err != nil {
 		return nil, err
 	}
-	var damage error
-	for i := len(list) - 1; i >= 0; i-- { // what is asked for is mostly of late
+	var damage []error
+	for _, p := range list {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		var found []packed
-		err := list[i].each(false, func(h packed, _ []byte) error {
-			if h.sum == want {
-				found = append(found, h)
+		err := p.each(false, func(h packed, _ []byte) error {
+			if at, wanted := places[h.sum]; wanted {
+				places[h.sum] = append(at, place{p, h})
 			}
 			return nil
 		}, func(at int64, err error) error {
-			damage = errors.Join(damage, Problem{File: list[i].path, Err: fmt.Errorf("offset %d: %w", at, err)})
+			damage = append(damage, Problem{File: p.path, Err: fmt.Errorf("offset %d: %w", at, err)})
 			return nil
 		})
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // retention let it go meanwhile
+			return nil, err
+		}
+	}
+	return func(s string) ([]byte, error) {
+		sum, err := parseSum(s)
 		if err != nil {
 			return nil, err
 		}
-		for _, h := range found {
-			b, err := list[i].payload(h)
+		bad := slices.Clone(damage)
+		for _, at := range slices.Backward(places[sum]) {
+			b, err := at.pack.payload(at.packed)
 			if err == nil {
 				return b, nil
 			}
-			damage = errors.Join(damage, Problem{File: list[i].path, Err: fmt.Errorf("offset %d: %w", h.offset, err)})
+			bad = append(bad, Problem{File: at.path, Err: fmt.Errorf("offset %d: %w", at.offset, err)})
 		}
+		if len(bad) > 0 {
+			return nil, fmt.Errorf("body %s: %w", s, errors.Join(bad...))
+		}
+		return nil, fmt.Errorf("body %s: %w", s, ErrGone)
+	}, nil
+}
+
+func parseSum(s string) ([sha256.Size]byte, error) {
+	raw, err := hex.DecodeString(s)
+	if err != nil || len(raw) != sha256.Size {
+		return [sha256.Size]byte{}, fmt.Errorf("body %.70q: not a SHA-256 in hex", s)
 	}
-	if damage != nil {
-		return nil, fmt.Errorf("body %s: %w", digest, damage)
-	}
-	return nil, fmt.Errorf("body %s: %w", digest, ErrGone)
+	return [sha256.Size]byte(raw), nil
 }
 
 func (p pack) payload(h packed) ([]byte, error) {

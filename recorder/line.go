@@ -76,6 +76,10 @@ func brief(e event.Event) string {
 		return "aborted " + safe(d.Stage) + ": " + safe(d.ErrorMessage)
 	case *event.Refused:
 		return "refused " + safe(d.ErrorCode) + ": " + safe(d.ErrorMessage)
+	case *event.Body:
+		return fmt.Sprintf("body of the %s, piece %d: %d bytes", safe(d.Part), d.Index, d.Size)
+	case *event.Checkpoint:
+		return fmt.Sprintf("checkpoint of %s up to event %d", safe(e.Source), d.UpTo)
 	case *event.SessionClosed:
 		return "session closed: " + safe(d.Reason)
 	}

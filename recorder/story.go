@@ -17,19 +17,30 @@ import (
 const clock = "2006-01-02 15:04:05Z"
 
 // WriteStory tells a session to a human: one block for each request. Nothing in
-// the events can control the terminal.
-func WriteStory(w io.Writer, s *Session) error {
+// the events can control the terminal. Bodies are named, and not shown.
+func WriteStory(w io.Writer, s *Session) error { return WriteStoryBodies(w, s, nil) }
+
+// WriteStoryBodies is WriteStory with the first kilobytes of each body, which body
+// gives by its SHA-256.
+func WriteStoryBodies(w io.Writer, s *Session, body func(sha256 string) ([]byte, error)) error {
 	out := bufio.NewWriter(w)
+	bodies := storyBodies{get: body, shown: map[string]int{}}
 	fmt.Fprintf(out, "session %s\n", safe(s.ID))
 	block := "" // the exchange whose block is open
 	for _, e := range sorted(s.Events) {
 		if x := e.Exchange(); x != block {
 			block = x
 			fmt.Fprintf(out, "\n%s  %s\n", e.Time.UTC().Format(clock), title(e))
-			who(out, e.Data.Head())
+			if k := e.Kind(); k != event.KindAlarm && k != event.KindRemoved {
+				who(out, e.Data.Head())
+			}
 			if of := e.Data.Head().Enriches; of != "" {
 				line(out, "for", "the approvers of request %s: read by the gateway, the agent does not see it", safe(of))
 			}
+		}
+		if d, ok := e.Data.(*event.Body); ok {
+			bodies.tell(out, d)
+			continue
 		}
 		tell(out, e)
 	}
@@ -71,6 +82,10 @@ func title(e event.Event) string {
 		return "session closed"
 	case event.KindRevoked:
 		return "revocation"
+	case event.KindAlarm:
+		return "ALARM of " + safe(e.Source)
+	case event.KindRemoved:
+		return "bodies removed by " + safe(e.Source)
 	}
 	return "request " + e.Exchange()
 }
@@ -200,6 +215,19 @@ func tell(w io.Writer, e event.Event) {
 		}
 	case *event.SessionClosed:
 		line(w, "why", "%s", safe(d.Reason))
+	case *event.Alarm:
+		line(w, "found", "%s: %s", safe(d.Code), safe(d.Detail))
+		if d.Source != "" {
+			line(w, "of", "%s event %d", safe(d.Source), d.Sequence)
+		}
+	case *event.Removed:
+		line(w, "removed", "%d bodies, %d bytes, by %s; %d stayed for a legal hold", d.Bodies, d.Bytes, safe(d.Why), d.Held)
+		if d.Of != "" {
+			line(w, "of", "session %s", safe(d.Of))
+		}
+		if d.Detail != "" {
+			line(w, "asked by", "%s", safe(d.Detail))
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func report(w io.Writer, problems []recorder.Problem) error {
 
 func newSessionsShow() *cobra.Command {
 	var path string
-	var asJSON bool
+	var asJSON, bodies bool
 	c := &cobra.Command{
 		Use:   "show [SESSION]",
 		Short: "Tell the story of a session (default: the newest)",
@@ -64,9 +64,12 @@ unique beginning of one; "none" holds refusals of callers without an identity.`,
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			switch {
+			case asJSON:
 				err = writeEvents(cmd.OutOrStdout(), s.Events)
-			} else {
+			case bodies:
+				err = showBodies(cmd, records, s)
+			default:
 				err = recorder.WriteStory(cmd.OutOrStdout(), s)
 			}
 			return errors.Join(err, report(cmd.ErrOrStderr(), s.Problems))
@@ -74,7 +77,22 @@ unique beginning of one; "none" holds refusals of callers without an identity.`,
 	}
 	configFlag(c, &path)
 	c.Flags().BoolVar(&asJSON, "json", false, "the events as JSON lines")
+	c.Flags().BoolVar(&bodies, "bodies", false, "with the beginning of each recorded body")
 	return c
+}
+
+func showBodies(cmd *cobra.Command, records recorder.Records, s *recorder.Session) error {
+	var sums []string
+	for _, e := range s.Events {
+		if d, ok := e.Data.(*event.Body); ok {
+			sums = append(sums, d.SHA256)
+		}
+	}
+	get, err := records.Bodies(cmd.Context(), sums...)
+	if err != nil {
+		return err
+	}
+	return recorder.WriteStoryBodies(cmd.OutOrStdout(), s, get)
 }
 
 func newest(r recorder.Records) (string, error) {
