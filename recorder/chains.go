@@ -26,8 +26,12 @@ const (
 )
 
 const (
-	chainWindow = 10_000           // events that may come before those before them
-	chainWait   = 60 * time.Second // and for how long
+	// chainWindow is how many events may come before those before them, and chainWait for
+	// how long: more than come at 5,000 a second until what a killed recorder had under
+	// way is delivered again.
+	chainWindow = 1 << 16
+	chainWait   = 60 * time.Second
+	knownWindow = 1 << 14 // events whose digests are known, behind the last in order
 )
 
 // recorderSource begins the source of a recorder's own events.
@@ -46,6 +50,9 @@ type link struct {
 	index      uint64
 	prev       string
 	digest     string            // LineDigest
+	at         time.Time         // of the event
+	came       time.Time         // when, by the caller's clock
+	seen       uint64            // events of the source that had come by then
 	checkpoint *event.Checkpoint // of a checkpoint event
 }
 
@@ -57,12 +64,12 @@ type chain struct {
 	next       uint64 // sequence that is expected
 	head       string // digest of the one before; "" unknown
 	waiting    map[uint64]link
-	since      time.Time         // when the first of them came
-	sinceSeen  uint64            // and how many events of the source had come then
-	known      map[uint64]string // digests of the last chainWindow
+	front      uint64            // the least sequence that waits; 0: none
+	known      map[uint64]string // digests of the last knownWindow
 	seen       uint64
 	duplicates uint64
 	gaps       uint64
+	open       uint64 // events that are missing, and may be under way
 	signed     uint64 // the last sequence that a good checkpoint covers
 	signer     uint64 // and the sequence of that checkpoint
 	signatures uint64
@@ -94,10 +101,11 @@ func (c *chain) add(sequence uint64, l link, now time.Time, found func(finding))
 		}
 		return
 	}
-	if len(c.waiting) == 0 {
-		c.since, c.sinceSeen = now, c.seen
-	}
+	l.came, l.seen = now, c.seen
 	c.waiting[sequence] = l
+	if c.front == 0 || sequence < c.front {
+		c.front = sequence
+	}
 	c.drain(found)
 	c.expire(now, found)
 }
@@ -107,10 +115,18 @@ func (c *chain) drain(found func(finding)) {
 	for {
 		l, ok := c.waiting[c.next]
 		if !ok {
-			return
+			break
 		}
 		delete(c.waiting, c.next)
 		c.take(c.next, l, found)
+	}
+	if _, ok := c.waiting[c.front]; !ok {
+		c.front = 0
+		for s := range c.waiting {
+			if c.front == 0 || s < c.front {
+				c.front = s
+			}
+		}
 	}
 }
 
@@ -125,8 +141,8 @@ func (c *chain) take(sequence uint64, l link, found func(finding)) {
 		c.check(sequence, l, found)
 	}
 	c.known[sequence] = l.digest
-	if sequence > chainWindow {
-		delete(c.known, sequence-chainWindow)
+	if sequence > knownWindow {
+		delete(c.known, sequence-knownWindow)
 	}
 	c.next, c.head = sequence+1, l.digest
 }
@@ -150,20 +166,17 @@ func (c *chain) check(sequence uint64, l link, found func(finding)) {
 
 // expire gives up what has been missing for too long.
 func (c *chain) expire(now time.Time, found func(finding)) {
-	if len(c.waiting) > 0 && (c.seen-c.sinceSeen >= chainWindow || now.Sub(c.since) >= chainWait) {
+	for c.front != 0 {
+		if l := c.waiting[c.front]; c.seen-l.seen < chainWindow && now.Sub(l.came) < chainWait {
+			return
+		}
 		c.giveUp(found)
-		c.since, c.sinceSeen = now, c.seen
 	}
 }
 
 // giveUp goes on behind the first gap.
 func (c *chain) giveUp(found func(finding)) {
-	least := uint64(0)
-	for s := range c.waiting {
-		if least == 0 || s < least {
-			least = s
-		}
-	}
+	least := c.front
 	if least == 0 {
 		return
 	}
@@ -215,7 +228,7 @@ func (c *chains) add(index uint64, e event.Event, lineDigest string, now time.Ti
 			c.found(finding{CodeUnchained, e.Source, sequence, index, "a chain begins behind events of its source that have no place in it"})
 		}
 	}
-	l := link{index: index, prev: prev, digest: lineDigest}
+	l := link{index: index, prev: prev, digest: lineDigest, at: e.Time}
 	l.checkpoint, _ = e.Data.(*event.Checkpoint)
 	ch.add(sequence, l, now, c.found)
 }
@@ -242,10 +255,17 @@ func (c *chains) expire(now time.Time) {
 	}
 }
 
-// finish gives up all that is missing.
-func (c *chains) finish() {
+// finish gives up all that is missing, but for what may be under way: a recorder that
+// was killed gets the messages that it had not acknowledged a little later than those
+// behind them.
+func (c *chains) finish(now time.Time) {
 	for _, source := range c.sources() {
 		for ch := c.by[source]; ch != nil && len(ch.waiting) > 0; {
+			least := ch.front
+			if since := now.Sub(ch.waiting[least].at); ch.first != 0 && since >= 0 && since < chainWait {
+				ch.open = least - ch.next
+				break
+			}
 			ch.giveUp(c.found)
 		}
 	}

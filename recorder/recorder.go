@@ -18,6 +18,10 @@ const (
 	apiTime    = 10 * time.Second
 	settleTick = 5 * time.Millisecond
 	again      = 2 * time.Second // between tries to get at the consumer
+	// ackWait is when a message comes again that was given to a recorder and not
+	// acknowledged: what a killed one had under way. One that is slow gets it twice, and
+	// leaves it out.
+	ackWait = 10 * time.Second
 )
 
 // Recorder consumes the stream into a Store. Fields are set before Run.
@@ -97,7 +101,7 @@ func (r *Recorder) consumer(ctx context.Context, js jetstream.JetStream) (jetstr
 		Durable: r.Store.name, Description: "Sallyport recorder",
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       30 * time.Second,
+		AckWait:       ackWait,
 		MaxDeliver:    -1, // until it is on disk
 		MaxAckPending: 16 * r.Batch,
 		FilterSubject: r.Prefix + ".events.>",

@@ -48,6 +48,7 @@ type SourceReport struct {
 	Events      uint64 `json:"events"`
 	Duplicates  uint64 `json:"duplicates"`
 	Missing     uint64 `json:"missing"`
+	Open        uint64 `json:"open"`      // missing for less than a minute: they may be under way; verify again then
 	Unchained   uint64 `json:"unchained"` // events without a place in a chain: only this recorder vouches for them
 	Checkpoints uint64 `json:"checkpoints"`
 	SignedUpTo  uint64 `json:"signedUpTo"`
@@ -141,6 +142,11 @@ func WriteReport(w io.Writer, r *Report) error {
 		}
 		if err := t.Flush(); err != nil {
 			return err
+		}
+	}
+	for _, s := range r.Sources {
+		if s.Open > 0 {
+			fmt.Fprintf(out, "under way   %d events of %s from the last minute may still come: verify again\n", s.Open, safe(s.Source))
 		}
 	}
 	fmt.Fprintln(out)

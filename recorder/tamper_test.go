@@ -73,6 +73,9 @@ func (g *gateway) day(session string, n int) []event.Event {
 
 func verify(t testing.TB, dir string, o recorder.VerifyOptions) *recorder.Report {
 	t.Helper()
+	if o.Now.IsZero() {
+		o.Now = time.Now().Add(time.Hour)
+	}
 	r, err := recorder.Records{Dir: dir}.Verify(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

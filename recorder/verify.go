@@ -21,10 +21,11 @@ import (
 // itself: whoever wrote the whole store, its recorder's key included, could have made
 // it up. Key and Checkpoint are what shows that.
 type VerifyOptions struct {
-	Key        string   // the recorder's public key (vkey), from elsewhere; "" is that in the store
-	Checkpoint []byte   // a signed checkpoint of the same recorder that was kept elsewhere; nil is none
-	Gateways   []string // the sources that may be here, and must be; nil is any
-	Most       int      // findings that are kept; 0 is 1000. All are counted
+	Key        string    // the recorder's public key (vkey), from elsewhere; "" is that in the store
+	Checkpoint []byte    // a signed checkpoint of the same recorder that was kept elsewhere; nil is none
+	Gateways   []string  // the sources that may be here, and must be; nil is any
+	Now        time.Time // what is missing from the last minute may be under way; zero is time.Now
+	Most       int       // findings that are kept; 0 is 1000. All are counted
 }
 
 // Verify reads a whole store and says all that is wrong with it, and what it does not
@@ -59,7 +60,10 @@ func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	if err != nil {
 		v.add(Found{Code: CodeDamaged, File: filepath.Join(r.Dir, segmentsDir), Detail: err.Error()})
 	}
-	v.chains.finish()
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	v.chains.finish(o.Now)
 	v.finishLog()
 	v.finishBodies(ctx)
 	v.finishSources(o.Gateways)
@@ -282,7 +286,7 @@ func (v *verification) finishSources(gateways []string) {
 	for _, s := range v.chains.sources() {
 		out := SourceReport{Source: s, Unchained: v.chains.unchained[s]}
 		if c := v.chains.by[s]; c != nil {
-			out.First, out.Last, out.Events, out.Duplicates, out.Missing = c.first, c.next-1, c.seen, c.duplicates, c.gaps
+			out.First, out.Last, out.Events, out.Duplicates, out.Missing, out.Open = c.first, c.next-1, c.seen, c.duplicates, c.gaps, c.open
 			out.SignedUpTo, out.Checkpoints = c.signed, c.signatures
 			out.Unsigned = c.next - 1 - c.signed
 			if c.signer > c.signed { // the checkpoint itself needs none
