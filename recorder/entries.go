@@ -79,9 +79,6 @@ func (r Records) lines(ctx context.Context, from uint64, fn func(rawLine) error)
 		if end <= from {
 			continue
 		}
-		if i > 0 && s.first == list[i-1].first {
-			continue // plain and compressed: a crash came between
-		}
 		if i == 0 && s.first > next {
 			if err := bad(s.path, 0, fmt.Errorf("lines %d to %d are missing: the first segment is not there", next, s.first-1)); err != nil {
 				return err

@@ -27,7 +27,7 @@ import (
 // killed. Its arguments come by SALLYPORT_CHILD.
 func child(t *testing.T, test string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$", "-test.count=1") //nolint:gosec // itself
+	cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$", "-test.count=1")
 	cmd.Env = append(os.Environ(), "SALLYPORT_CHILD="+strings.Join(args, "\n"))
 	cmd.Stderr = os.Stderr
 	return cmd

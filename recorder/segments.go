@@ -29,9 +29,9 @@ type segment struct {
 	zstd  bool
 }
 
-// listSegments gives a store's segments by their first index; plain before
-// compressed, where both are there because a crash came between. odd are other
-// names in the folder.
+// listSegments gives a store's segments by their first index; the plain one where the
+// compressed one is there, too, because a crash came between. odd are other names in
+// the folder.
 func listSegments(dir string) (out []segment, odd []string, err error) {
 	entries, err := os.ReadDir(filepath.Join(dir, segmentsDir))
 	if errors.Is(err, os.ErrNotExist) {
@@ -52,6 +52,7 @@ func listSegments(dir string) (out []segment, odd []string, err error) {
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b segment) int { return strings.Compare(filepath.Base(a.path), filepath.Base(b.path)) })
+	out = slices.CompactFunc(out, func(a, b segment) bool { return a.first == b.first })
 	return out, odd, nil
 }
 

@@ -61,6 +61,7 @@ type Store struct {
 	segments segmentWriter
 	packs    *packWriter
 	merkle   *merkleLog
+	compress *compressor
 	seen     *recent[struct{}] // the last lines
 	watch    *watch
 	onAlarm  func(event.Event, []byte) // may be nil
@@ -146,6 +147,7 @@ func (s *Store) open(o StoreOptions) error {
 	}
 	s.merkle = m
 	m.start()
+	s.compress = startCompressor(s.dir, func(err error) { s.log.Warn("recorder: a closed segment stays as it is", "error", err) })
 	return s.importSessions()
 }
 
@@ -206,6 +208,10 @@ func (s *Store) Close() error {
 	if s.merkle != nil {
 		err = s.merkle.close()
 		s.merkle = nil
+	}
+	if s.compress != nil {
+		s.compress.close()
+		s.compress = nil
 	}
 	err = errors.Join(err, s.segments.close())
 	if s.packs != nil {
@@ -284,8 +290,12 @@ func (s *Store) writeLocked(in []kept) error {
 	if err := s.packs.sync(); err != nil {
 		return err
 	}
+	before := s.segments.first
 	if err := s.segments.write(b.lines, len(b.leaves)); err != nil {
 		return err
+	}
+	if s.segments.first != before && s.compress != nil {
+		s.compress.notify()
 	}
 	s.merkle.feed(b.leaves)
 	s.metrics.lines.Add(float64(len(b.leaves)))

@@ -7,12 +7,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/recorder"
@@ -339,6 +342,83 @@ func TestStoreTakesOverSessions(t *testing.T) {
 	list, problems, err := recorder.Records{Dir: dir}.List()
 	if len(list) != 2 || len(problems) != 0 || err != nil {
 		t.Errorf("%v, %v, %v", list, problems, err)
+	}
+}
+
+// Closed segments are compressed, and read and verify as before; a crash between does
+// no harm, and what is wrong in one is found.
+func TestStoreCompresses(t *testing.T) {
+	dir := t.TempDir()
+	o := recorder.StoreOptions{Dir: dir, SegmentSize: 1400 << 10}
+	g := newGateway(t)
+	session := ids.New()
+	n := 0
+	s := open(t, o)
+	for range 12 {
+		var batch []event.Event
+		for range 100 {
+			e := exchange(session)[0]
+			e.Data.(*event.Request).RequestParameters = map[string]any{"a": strings.Repeat(ids.New(), 100)}
+			batch = append(batch, e)
+		}
+		n += len(batch)
+		if err := s.Append(messages(t, g.link(batch...)...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed := func(suffix string) []string {
+		list, _ := filepath.Glob(filepath.Join(dir, "segments", "*"+suffix))
+		return list
+	}
+	for end := time.Now().Add(20 * time.Second); len(closed(".jsonl.zst")) < 2 || len(closed(".jsonl")) > 1; {
+		if time.Now().After(end) {
+			t.Fatalf("%v, %v", closed(".jsonl.zst"), closed(".jsonl"))
+		}
+		if got := entries(t, dir, 0); len(got) != n { // while they are being replaced
+			t.Fatalf("%d entries", len(got))
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check := func() {
+		t.Helper()
+		got := entries(t, dir, 150)
+		if len(got) != n-150 || got[0].Index != 150 {
+			t.Fatalf("%d entries", len(got))
+		}
+		whole(t, dir, recorder.VerifyOptions{})
+	}
+	check()
+	first := closed(".jsonl.zst")[0]
+	compressed := read(t, dir, "segments/"+filepath.Base(first))
+	dec, err := zstd.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dec.Close()
+	plain, err := io.ReadAll(dec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(strings.TrimSuffix(first, ".zst"), plain, 0o600), os.WriteFile(first+".new", compressed[:100], 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	write(t, o)
+	check()
+	if err := os.RemoveAll(strings.TrimSuffix(first, ".zst")); err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(compressed); at += len(compressed)/29 + 1 {
+		c := bytes.Clone(compressed)
+		c[at] ^= 4
+		if err := os.WriteFile(first, c, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(t, dir, recorder.VerifyOptions{}); r.OK {
+			t.Errorf("a flipped bit in byte %d of %d was not found", at, len(compressed))
+		}
 	}
 }
 
