@@ -37,7 +37,7 @@ func (c *Config) validate() {
 	c.validateApprovals()
 	c.validateNotifiers()
 	c.validateMask()
-	c.validateRecord()
+	c.validateRetention()
 }
 
 func (c *Config) validateApprovals() {

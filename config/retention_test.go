@@ -22,12 +22,12 @@ func loadRecord(t *testing.T, text string) (*Config, error) {
 }
 
 // What a recorder may be called, and when it may let bodies go.
-func TestRecordRetentionAndName(t *testing.T) {
+func TestRetention(t *testing.T) {
 	c, err := loadRecord(t, "record: {name: second, retention: {bodies_for: 720h, bodies_size: 10GiB}}\n")
 	if err != nil || c.Record.Name != "second" || c.Record.Retention.BodiesFor != 720*time.Hour || c.Record.Retention.BodiesSize != 10<<30 {
 		t.Fatalf("%v", err)
 	}
-	if c, err = loadRecord(t, ""); err != nil || c.Record != (Record{Name: "recorder"}) {
+	if c, err = loadRecord(t, ""); err != nil || c.Record.Name != "recorder" || c.Record.Retention != (Retention{}) {
 		t.Fatalf("default %v", err)
 	}
 	for text, want := range map[string]string{
