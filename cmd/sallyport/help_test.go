@@ -91,7 +91,7 @@ func TestUsage(t *testing.T) {
 		{"serve extra", "extra"},
 		{"help nonsense", "there is no command `nonsense`"},
 		{"help sessions nonsense", "there is no command `sessions nonsense`"},
-		{"sessions", "say which: calls, export, list"},
+		{"sessions", "say which: calls, export, forget, hold, list, reconcile, reindex, release, show, tail, verify"},
 		{"sessions nonsense", "unknown command `nonsense`"},
 		{"sessions show a b", "at most 1 arg"},
 		{"ca", "say which: bundle, show"},
