@@ -63,7 +63,7 @@ var described = []any{
 	event.Response{}, event.Aborted{}, event.Refused{}, event.SessionClosed{}, event.Revoked{}, event.Checkpoint{}, event.Alarm{}, event.Body{},
 	event.Common{}, event.Operation{}, event.UserIdentity{}, event.Resource{}, event.Digest{}, event.Finding{}, event.Risk{}, event.Earlier{}, event.Needed{}, event.Vote{}, event.GrantLeft{},
 	approvals.Answer{}, approvals.Grant{}, approvals.Look{}, approvals.Reply{}, approvals.Redemption{}, approvals.RedemptionReply{}, revocation.Order{}, revocation.Confirmation{},
-	event.Enrichment{}, event.Described{}, event.Tag{}, recorder.Heartbeat{},
+	event.Enrichment{}, event.Described{}, event.Tag{}, event.Recorded{}, recorder.Heartbeat{},
 }
 
 // docs/asyncapi.yaml describes exactly the members that the types have, which of
@@ -86,6 +86,9 @@ func TestAsyncAPITypes(t *testing.T) {
 		var required []string
 		for i := range typ.NumField() {
 			f := typ.Field(i)
+			if !f.IsExported() {
+				continue
+			}
 			if f.Anonymous {
 				embedded = append(embedded, "#/components/schemas/"+f.Type.Name())
 				continue
@@ -185,11 +188,7 @@ func TestAsyncAPIKinds(t *testing.T) {
 		key := strings.ToLower(name[:1]) + name[1:]
 		told[typ] = true
 		m := d.Components.Messages[key]
-		if typ == (event.Event{Data: &event.Body{}}).Type() { // in binary mode
-			if m.Name != typ || m.Payload.String() != name {
-				t.Errorf("message %s is not of %s: %+v", key, typ, m)
-			}
-		} else if m.Name != typ || len(m.Payload.AllOf) != 2 || m.Payload.AllOf[0].String() != "CloudEvent" || m.Payload.AllOf[1].Properties["type"].Const != typ || m.Payload.AllOf[1].Properties["data"].String() != name {
+		if m.Name != typ || len(m.Payload.AllOf) != 2 || m.Payload.AllOf[0].String() != "CloudEvent" || m.Payload.AllOf[1].Properties["type"].Const != typ || m.Payload.AllOf[1].Properties["data"].String() != name {
 			t.Errorf("message %s is not of %s: %+v", key, typ, m)
 		}
 		channel := "events"

@@ -96,6 +96,9 @@ type Request struct {
 	Resources                []Resource `json:"resources,omitempty"`
 	ResourcesOmitted         int        `json:"resourcesOmitted,omitempty"` // how many more there were
 	RequestBody              *Digest    `json:"requestBody,omitempty"`
+	// RequestBodyRecorded is of a body that was read whole before the request was
+	// judged; of one that streams it is in the event that ends the exchange.
+	RequestBodyRecorded *Recorded `json:"requestBodyRecorded,omitempty"`
 }
 
 // Kind implements Data.
@@ -161,6 +164,10 @@ type Response struct {
 	ResponseBody    *Digest `json:"responseBody,omitempty"` // as the agent got it
 	RequestBody     *Digest `json:"requestBody,omitempty"`  // of a streamed body, known only now
 	OutcomeOf       string  `json:"outcomeOf,omitempty"`    // AWS gave this answer to this exchange, a ULID, before
+	// ResponseBodyRecorded and RequestBodyRecorded (of a streamed body) say what body
+	// events hold of them.
+	ResponseBodyRecorded *Recorded `json:"responseBodyRecorded,omitempty"`
+	RequestBodyRecorded  *Recorded `json:"requestBodyRecorded,omitempty"`
 }
 
 // Kind implements Data.
@@ -171,11 +178,15 @@ func (*Response) Kind() Kind { return KindResponse }
 type Aborted struct {
 	Common
 	Operation
-	Stage        string  `json:"stage,omitempty"` // credential, send, mask, answer
-	Status       int     `json:"status,omitempty"`
+	Stage        string  `json:"stage,omitempty"`     // credential, send, mask, answer
+	Status       int     `json:"status,omitempty"`    // of AWS's answer, where one had begun
 	ErrorCode    string  `json:"errorCode,omitempty"` // a refusal's reason
 	ErrorMessage string  `json:"errorMessage,omitempty"`
-	ResponseBody *Digest `json:"responseBody,omitempty"` // what had been passed on
+	ResponseBody *Digest `json:"responseBody,omitempty"` // what had been passed on to the agent
+	RequestBody  *Digest `json:"requestBody,omitempty"`  // what had been read of a streamed body
+	// ResponseBodyRecorded and RequestBodyRecorded are as in Response.
+	ResponseBodyRecorded *Recorded `json:"responseBodyRecorded,omitempty"`
+	RequestBodyRecorded  *Recorded `json:"requestBodyRecorded,omitempty"`
 }
 
 // Kind implements Data.

@@ -175,6 +175,7 @@ func cleaned(d Data) Data {
 		c.Common.clean()
 		c.Operation.clean()
 		c.Stage, c.ErrorCode, c.ErrorMessage = clean(c.Stage), clean(c.ErrorCode), clean(c.ErrorMessage)
+		c.RequestBodyRecorded, c.ResponseBodyRecorded = d.RequestBodyRecorded.cleaned(), d.ResponseBodyRecorded.cleaned()
 		return &c
 	case *Refused:
 		c := *d
@@ -199,6 +200,7 @@ func cleanedRequest(d *Request) Data {
 		c.RequestParameters, _ = cleanValue(d.RequestParameters, 0).(map[string]any)
 	}
 	c.Resources, c.ResourcesOmitted = cleanResources(d.Resources, d.ResourcesOmitted)
+	c.RequestBodyRecorded = d.RequestBodyRecorded.cleaned()
 	return &c
 }
 
@@ -207,6 +209,7 @@ func cleanedResponse(d *Response) Data {
 	c.Common.clean()
 	c.Operation.clean()
 	c.AWSRequestID, c.ErrorCode, c.ErrorMessage = clean(c.AWSRequestID), clean(c.ErrorCode), clean(c.ErrorMessage)
+	c.RequestBodyRecorded, c.ResponseBodyRecorded = d.RequestBodyRecorded.cleaned(), d.ResponseBodyRecorded.cleaned()
 	n := min(len(d.Findings), MaxFindings)
 	c.FindingsOmitted += len(d.Findings) - n
 	c.Findings = make([]Finding, n)
