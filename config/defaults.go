@@ -5,6 +5,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/strictyaml"
 	"github.com/sallyport/sallyport/mask/detect"
+	"github.com/sallyport/sallyport/policy"
 )
 
 // defaults is what an empty file means.
@@ -17,7 +18,7 @@ func defaults() *Config {
 			Hold: 90 * time.Second, Expires: 15 * time.Minute, MaxPendingPerIdentity: 5, Slack: Slack{LinkFor: 24 * time.Hour},
 		},
 		Mask:   DefaultMask(),
-		Record: Record{Name: "recorder"},
+		Record: Record{Name: "recorder", Bodies: policy.BodiesFull, BodyLimit: 8 << 20},
 		NATS: NATS{
 			Listen:        strictyaml.HostPort{Host: "127.0.0.1", Port: 4222},
 			Replicas:      1,

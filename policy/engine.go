@@ -41,7 +41,10 @@ type Decision struct {
 	MaskAs mask.Style  // how everything else that is masked is replaced
 	Unmask []string    // sensitive members that stay readable for the agent, sorted
 	Scope  Scope       // how far the credential may reach; "" unless allowed or asked
-	Risk   Risk
+	// Records is what each rule that covers the call says of recording its bodies, none
+	// where no rule says anything; see RecordOr.
+	Records []Record
+	Risk    Risk
 	// Approvers must agree to an Ask: enough people of each entry.
 	Approvers []Approvers
 	// Unallowed: it is denied for no other reason than that no rule allows it, and no
@@ -145,6 +148,7 @@ func (e *Engine) Decide(in Input) Decision {
 	}
 	d.Mask, d.MaskAs, d.Unmask = masks(covering)
 	d.Scope = narrowest(covering)
+	d.Records = records(covering)
 	if len(asking) > 0 {
 		d.Effect, d.Rules = Ask, e.names(asking)
 		d.Reason = askedBy(first, d.Rules)

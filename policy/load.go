@@ -176,7 +176,7 @@ func (r *Rule) validate(d *strictyaml.Document, path string) {
 		}
 	}
 	if r.Effect == "deny" {
-		for key, set := range map[string]bool{"allow_credentials": r.AllowCredentials, "mask": len(r.Mask) > 0, "mask_as": r.MaskAs != "", "unmask": len(r.Unmask) > 0, "scope": r.Scope != ""} {
+		for key, set := range map[string]bool{"allow_credentials": r.AllowCredentials, "mask": len(r.Mask) > 0, "mask_as": r.MaskAs != "", "unmask": len(r.Unmask) > 0, "scope": r.Scope != "", "record": !r.Record.isZero()} {
 			if set {
 				d.Errorf(path+"."+key, "has no meaning in a rule that denies; remove it")
 			}

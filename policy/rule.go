@@ -84,6 +84,10 @@ type Rule struct {
 	// Unmask are sensitive members that the agent gets to see. A path counts only
 	// if every rule that covers the call has it. Only with allow.
 	Unmask []string `yaml:"unmask"`
+	// Record is what of the bodies of the rule's calls is recorded, more or less than
+	// sallyport.yaml's record says. Of several rules that cover a call the one that
+	// records more holds. Not with deny.
+	Record Record `yaml:"record"`
 
 	file      string
 	position  strictyaml.Position
