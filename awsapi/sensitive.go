@@ -103,6 +103,12 @@ func (c *Call) SensitiveInput() []catalog.Member {
 	return merge(lists)
 }
 
+// SensitivePayload reports that AWS marks the request's whole body (Lambda's payload,
+// a prompt to Bedrock): nothing of it may be recorded.
+func (c *Call) SensitivePayload() bool {
+	return slices.ContainsFunc(c.SensitiveInput(), func(m catalog.Member) bool { return m.In == "payload" && m.Path == "" })
+}
+
 // IdempotencyMembers are the top-level input members that clients fill with a
 // fresh random token on every call (member -> wire name).
 func (c *Call) IdempotencyMembers() map[string]string {

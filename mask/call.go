@@ -23,6 +23,15 @@ func (m *Masker) PlanCall(call *awsapi.Call, paths []Path, style Style, unmask [
 	if p, ok := m.plans.Get(key); ok {
 		return p, nil
 	}
+	p, err := m.Plan(inputOf(call, part, paths, style, unmask))
+	if err == nil {
+		m.plans.Add(key, p)
+	}
+	return p, err
+}
+
+// inputOf is what masking needs to know of a call.
+func inputOf(call *awsapi.Call, part string, paths []Path, style Style, unmask []string) Input {
 	in := Input{
 		Protocol:          string(call.Protocol),
 		Paths:             paths,
@@ -38,11 +47,7 @@ func (m *Masker) PlanCall(call *awsapi.Call, paths []Path, style Style, unmask [
 	for _, r := range call.Recursions() {
 		in.Recursive = append(in.Recursive, r.At)
 	}
-	p, err := m.Plan(in)
-	if err == nil {
-		m.plans.Add(key, p)
-	}
-	return p, err
+	return in
 }
 
 // planKey joins what a plan depends on. No part holds a NUL: names come from the

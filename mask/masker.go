@@ -132,11 +132,15 @@ func (m *Masker) Plan(in Input) (*Plan, error) {
 	for _, mem := range in.Members {
 		switch {
 		case unmasked(mem, in.Unmask):
+			p.lenient = true
 			p.expose(mem)
 		case !m.passAWS:
 			p.add(mem)
+		default:
+			p.lenient = true
 		}
 	}
+	p.lenient = p.lenient || p.object && !p.Secret() && m.scan != nil && !m.objects
 	if !m.passAWS {
 		for _, at := range in.Recursive {
 			p.root.reenter(split(at, "."))

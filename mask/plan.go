@@ -86,6 +86,7 @@ type Plan struct {
 	object   bool              // the body is an object that streams
 	onePart  bool              // and its first part is asked for
 	events   bool              // the body is an event stream
+	lenient  bool              // it gives the agent what must not be recorded
 	stream   string            // the output's event stream member, "" where not known
 }
 

@@ -25,7 +25,12 @@ type File struct {
 	most      int64
 	epilogue  string
 	err       error
+	tee       io.WriteCloser // nil: none
 }
+
+// Tee has what Read gives written to w first, and w closed before io.EOF is given. An
+// error of w's is Read's.
+func (f *File) Tee(w io.WriteCloser) { f.tee = w }
 
 func newFile(h *headReader, contentLength int64) (*File, error) {
 	f := &File{src: h.src, delimiter: []byte(crlf + h.dash), most: -1}
@@ -71,6 +76,12 @@ func (f *File) Read(p []byte) (int, error) {
 		b = b[:len(b)-len(f.delimiter)+1]
 	}
 	n := copy(p, b)
+	if f.tee != nil {
+		if _, err := f.tee.Write(p[:n]); err != nil {
+			f.err = err
+			return 0, err
+		}
+	}
 	_, err = f.src.Discard(n)
 	return n, err
 }
@@ -84,6 +95,11 @@ func (f *File) end() error {
 	switch tail := string(b[len(f.delimiter):]); {
 	case err != nil && (tail == closing || tail == closing+crlf):
 		f.epilogue = tail[len(closing):]
+		if f.tee != nil {
+			if err := f.tee.Close(); err != nil {
+				return err
+			}
+		}
 		return io.EOF
 	case err != nil && strings.HasPrefix(closing+crlf, tail):
 		return broken(io.ErrUnexpectedEOF)

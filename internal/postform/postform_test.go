@@ -309,3 +309,50 @@ func TestBodyOfALie(t *testing.T) {
 		}
 	}
 }
+
+// tee keeps what it is given, and refuses to go on behind a limit.
+type tee struct {
+	bytes.Buffer
+	left   int
+	closed bool
+}
+
+var errFull = errors.New("full")
+
+func (w *tee) Write(p []byte) (int, error) {
+	if w.left -= len(p); w.left < 0 {
+		return 0, errFull
+	}
+	return w.Buffer.Write(p)
+}
+
+func (w *tee) Close() error { w.closed = true; return nil }
+
+// A writer gets what the file gives, before it is given, and its end only where the form
+// ends well; where it fails, the file does.
+func TestTee(t *testing.T) {
+	text := strings.Repeat("x", 100_000)
+	body := strings.Replace(form(good), "hello", text, 1)
+	for _, c := range []struct {
+		body  string
+		limit int
+		err   error
+	}{{body, 1 << 20, nil}, {body + "more", 1 << 20, nil}, {body, 50_000, errFull}} {
+		f, err := postform.Read(strings.NewReader(c.body), boundary, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &tee{left: c.limit}
+		f.File.Tee(w)
+		got, err := io.ReadAll(f.File)
+		if c.err != nil {
+			if !errors.Is(err, c.err) || len(got) > c.limit {
+				t.Errorf("gave %d bytes, %v", len(got), err)
+			}
+			continue
+		}
+		if w.String() != text || w.closed != (err == nil) || (err == nil) != (c.body == body) {
+			t.Errorf("%d bytes of %d, closed %v, %v", w.Len(), len(text), w.closed, err)
+		}
+	}
+}
