@@ -42,6 +42,7 @@ type upstream struct {
 	ln    net.Listener
 	roots []byte // PEM
 	size  int64  // of objects
+	text  string // of all answers, in place of those; "" for none
 }
 
 var item = `{"Item":{"id":{"S":"c-1001"},"name":{"S":"Ada Example"},"note":{"S":"` + strings.Repeat("n", 940) + `"}}}`
@@ -98,6 +99,11 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/xml")
 		w.WriteHeader(resp.StatusCode)
 		_, _ = io.Copy(w, resp.Body)
+	case u.text != "":
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/xml")
+		w.Header().Set("Content-Length", fmt.Sprint(len(u.text)))
+		_, _ = io.WriteString(w, u.text)
 	case r.Method == http.MethodGet:
 		w.Header().Set("Content-Length", fmt.Sprint(u.size))
 		_, _ = io.Copy(w, io.LimitReader(zero{}, u.size))
@@ -128,13 +134,16 @@ func (w way) client() *http.Client {
 
 // throughGateway is the whole program: token, policy, embedded NATS with a sync
 // for each event, AssumeRole on loopback, signature, masking.
-func throughGateway(b *testing.B, u *upstream) way {
+func throughGateway(b *testing.B, u *upstream) way { return throughGatewayWith(b, u, "") }
+
+// throughGatewayWith has further sections of the configuration.
+func throughGatewayWith(b *testing.B, u *upstream, extra string) way {
 	b.Helper()
 	dir := b.TempDir()
 	for name, text := range map[string]string{
 		"aws.crt": string(u.roots),
 		"policy.yaml": `rules:
-  - {name: read, who: {groups: [ai-agents]}, targets: [dev], actions: ["dynamodb:GetItem", "s3:GetObject", "s3:PutObject"], effect: allow}
+  - {name: read, who: {groups: [ai-agents]}, targets: [dev], actions: ["dynamodb:GetItem", "s3:GetObject", "s3:PutObject", "ec2:DescribeInstances"], effect: allow}
 `,
 		"sallyport.yaml": fmt.Sprintf(`state_dir: %q
 proxy: {listen: "127.0.0.1:0"}
@@ -143,7 +152,8 @@ identity: {local: true}
 targets: {dev: {role_arn: %q, default: true}}
 nats: {listen: "127.0.0.1:0"}
 admin: {listen: ""}
-`, filepath.Join(dir, "state"), u.ln.Addr(), awstest.RoleARN),
+%s
+`, filepath.Join(dir, "state"), u.ln.Addr(), awstest.RoleARN, extra),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			b.Fatal(err)
