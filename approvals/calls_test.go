@@ -96,7 +96,7 @@ func TestOneBegins(t *testing.T) {
 		if len(runs) != 1 {
 			t.Fatalf("%d began", len(runs))
 		}
-		if err := (<-runs).End(t.Context(), found200, ""); err != nil {
+		if err := (<-runs).End(t.Context(), found200, "", false); err != nil {
 			t.Fatal(err)
 		}
 		waits.Wait()
@@ -121,7 +121,7 @@ func TestOneBegins(t *testing.T) {
 func TestAnswerThatWasChanged(t *testing.T) {
 	c := callsOf(t, 1, time.Now)[0]
 	run := begun(t, c, "d", execution(1))
-	if err := run.End(t.Context(), found200, ""); err != nil {
+	if err := run.End(t.Context(), found200, "", false); err != nil {
 		t.Fatal(err)
 	}
 	key := resultKey + run.Exchange()
@@ -166,7 +166,7 @@ func TestAnswerThatIsNotKept(t *testing.T) {
 		"large headers": {Result{Status: 200, Header: http.Header{"X": {strings.Repeat("x", maxRecord)}}}, "", "it could not be kept"},
 	} {
 		run := begun(t, c, name2digest(name), execution(1))
-		if err := run.End(t.Context(), test.res, test.missing); err != nil {
+		if err := run.End(t.Context(), test.res, test.missing, false); err != nil {
 			t.Fatal(err)
 		}
 		f, err := c.Meet(t.Context(), name2digest(name), Caller{"s", "inv 1"})
@@ -178,7 +178,7 @@ func TestAnswerThatIsNotKept(t *testing.T) {
 		}
 	}
 	run := begun(t, c, name2digest("most"), execution(1))
-	if err := run.End(t.Context(), Result{Status: 200, Body: bytes.Repeat([]byte{255}, MaxResult)}, ""); err != nil {
+	if err := run.End(t.Context(), Result{Status: 200, Body: bytes.Repeat([]byte{255}, MaxResult)}, "", false); err != nil {
 		t.Fatal(err)
 	}
 	if f, err := c.Meet(t.Context(), name2digest("most"), Caller{"s", "inv 1"}); err != nil || f.Result == nil || len(f.Result.Body) != MaxResult {
@@ -192,7 +192,7 @@ func TestSmallPayload(t *testing.T) {
 	for size, kept := range map[int]bool{40 << 10: true, 60 << 10: false} {
 		digest := fmt.Sprint("size-", size)
 		run := begun(t, c, digest, execution(1))
-		if err := run.End(t.Context(), Result{Status: 200, Body: make([]byte, size)}, ""); err != nil {
+		if err := run.End(t.Context(), Result{Status: 200, Body: make([]byte, size)}, "", false); err != nil {
 			t.Fatal(err)
 		}
 		if f, err := c.Meet(t.Context(), digest, Caller{"s", "inv 1"}); err != nil || f.Turn != Give || (f.Result != nil) != kept || f.Execution.Status != 200 {
@@ -208,7 +208,7 @@ func TestSweepOfOutcomes(t *testing.T) {
 	var ahead atomic.Int64
 	c := callsOf(t, 1, func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) })[0]
 	known, broken := begun(t, c, "d", execution(1)), begun(t, c, "e", execution(1))
-	if err := errors.Join(known.End(t.Context(), found200, ""), broken.End(t.Context(), Result{}, "")); err != nil {
+	if err := errors.Join(known.End(t.Context(), found200, "", false), broken.End(t.Context(), Result{}, "", false)); err != nil {
 		t.Fatal(err)
 	}
 	waitDue(t, c, "d")
@@ -275,7 +275,7 @@ func TestLease(t *testing.T) {
 	if f, err := c.Await(t.Context(), "d", Caller{"s", "inv 1"}); err != nil || f.Turn != Proceed || f.Execution.Exchange != run.Exchange() {
 		t.Fatalf("%+v %v", f, err)
 	}
-	if err := run.End(t.Context(), found200, ""); err != nil { // it lived after all
+	if err := run.End(t.Context(), found200, "", false); err != nil { // it lived after all
 		t.Fatal(err)
 	}
 	if f, err := c.Meet(t.Context(), "d", Caller{"s", "inv 1"}); err != nil || f.Turn != Give {
@@ -287,7 +287,7 @@ func TestLease(t *testing.T) {
 func TestLostIsGivenAgain(t *testing.T) {
 	c := callsOf(t, 1, time.Now)[0]
 	run := begun(t, c, "d", execution(1))
-	if err := run.End(t.Context(), found200, ""); err != nil {
+	if err := run.End(t.Context(), found200, "", false); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []Turn{Give, Proceed} {

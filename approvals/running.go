@@ -50,15 +50,18 @@ func (r *Running) renewOnce(ctx context.Context) error {
 }
 
 // End keeps the outcome: the status, and the answer unless missing says why it is not
-// kept. status 0 says that nobody knows whether AWS acted. Only the first End counts.
-func (r *Running) End(ctx context.Context, res Result, missing string) error {
+// kept. status 0 says that nobody knows whether AWS acted. delivered is for an answer that
+// now goes to a client who is there: noted afterwards, it would be too late for a new call
+// of a fast client's, which is none of those that get this outcome; see Undelivered. Only
+// the first End counts.
+func (r *Running) End(ctx context.Context, res Result, missing string, delivered bool) error {
 	r.stop()
 	ctx, cancel := context.WithTimeout(ctx, callWrite)
 	defer cancel()
 	now := r.c.now()
 	res.Exchange, res.Digest, res.At = r.exchange, r.digest, now
 	if missing != "" || res.Status == 0 {
-		return r.change(ctx, func(e *Execution) { e.end(res.Status, nil, missing, now) })
+		return r.change(ctx, func(e *Execution) { e.end(res.Status, nil, missing, now); e.Delivered = delivered })
 	}
 	value, stored, err := res.encode()
 	if err == nil {
@@ -68,14 +71,14 @@ func (r *Running) End(ctx context.Context, res Result, missing string) error {
 		r.c.log.WarnContext(ctx, "an answer could not be kept for a retry", "requestID", r.exchange, "cause", err.Error())
 		stored, missing = nil, "it could not be kept"
 	}
-	return r.change(ctx, func(e *Execution) { e.end(res.Status, stored, missing, now) })
+	return r.change(ctx, func(e *Execution) { e.end(res.Status, stored, missing, now); e.Delivered = delivered })
 }
 
-// Delivered notes that the client got the answer to its end.
-func (r *Running) Delivered(ctx context.Context) error {
+// Undelivered notes that the client left before it had the answer to its end.
+func (r *Running) Undelivered(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callWrite)
 	defer cancel()
-	return r.change(ctx, func(e *Execution) { e.Delivered = true })
+	return r.change(ctx, func(e *Execution) { e.Delivered = false })
 }
 
 // Forget is for what was not sent after all.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"net/http"
 	"sync"
 
+	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/mask"
 	"github.com/sallyport/sallyport/refusal"
 )
@@ -28,7 +28,7 @@ var hopByHop = []string{
 // where it can be, and recorded either way.
 func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http.Response) error {
 	defer func() { _ = resp.Body.Close() }()
-	x.stage = "mask"
+	x.stage, x.status = "mask", resp.StatusCode
 	if x.ask != nil {
 		x.ask.status = resp.StatusCode
 	}
@@ -46,13 +46,8 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 	if err != nil {
 		return err
 	}
-	if res.Stream != nil && x.ask != nil {
-		h.answerSurviving(ctx, x, p, status, res)
-		return nil
-	}
 	if res.Stream != nil {
-		h.answerStream(ctx, x, p, status, res)
-		return nil
+		return h.answerStream(ctx, x, p, status, res)
 	}
 	return h.answerWhole(ctx, x, p, status, res)
 }
@@ -79,15 +74,19 @@ func (h *handler) answerWhole(ctx context.Context, x *exchange, p *permit, statu
 	if x.r.Method == http.MethodHead && p.plan.Secret() {
 		res.Header.Del("Content-Length") // of the secret that a GET would mask
 	}
-	out := outcome{status: status, header: res.Header, size: int64(len(res.Body)), sha256: hex.EncodeToString(sum[:]), findings: res.Findings()}
-	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
-		return h.notDurableAnswer(err)
+	recorded, pieces, err := h.recordWhole(ctx, x, p, status, res)
+	if err != nil {
+		return err
 	}
-	h.keep(x, p, status, res.Header, res.Body, int64(len(res.Body)))
+	out := outcome{status: status, header: res.Header, size: int64(len(res.Body)), sha256: hex.EncodeToString(sum[:]), findings: res.Findings(), recorded: recorded, pieces: pieces}
+	if failed := h.recordResponse(ctx, x, out); failed != nil {
+		return failed
+	}
 	left := x.r.Context().Err() != nil
+	h.keep(x, p, status, res.Header, res.Body, int64(len(res.Body)), left)
 	h.writeHeader(x, res.Header, status)
 	if _, err := x.w.Write(res.Body); err != nil && x.r.Method != http.MethodHead {
-		h.cut(x, errClientLeft)
+		h.cut(x, h.clientLeft())
 	}
 	h.delivered(x, left)
 	if status >= 300 && p.body != nil && p.spool == nil {
@@ -102,55 +101,67 @@ const atOnce = 128 << 10
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, atOnce); return &b }}
 
-// answerStream passes the answer on as it comes, each read flushed, so that
-// event streams arrive when they are sent. If either side breaks off, the
-// client's connection is cut: an answer must never look complete when it is not.
-func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, status int, res mask.Result) {
-	h.writeHeader(x, res.Header, status)
-	src := newDigesting(res.Stream)
-	defer src.sum() // cut panics, and what hashes must end then too
-	if err := h.copy(x.w, src); err != nil {
-		if ctx.Err() != nil && err.Reason == refusal.Unavailable { // which ends the read from AWS too
-			err = errClientLeft
+// recordResponse makes the end of an exchange durable, and with it what is left of its
+// bodies. Until it returns nil, no client may see a complete answer.
+func (h *handler) recordResponse(ctx context.Context, x *exchange, out outcome) *refusal.Error {
+	sent, events, failed := x.upload.end()
+	if failed != nil {
+		return failed
+	}
+	out.sent = sent
+	if err := h.Append(ctx, append(append(events, out.pieces...), h.responseEvent(x, out))...); err != nil {
+		return h.notDurableAnswer(err)
+	}
+	x.ended = true
+	return nil
+}
+
+// answerStream passes the answer on as it comes, each read flushed, so that event
+// streams arrive when they are sent. Its end is withheld until it is on record: the last
+// byte where the length is known, else the terminating chunk, which net/http sends when
+// the handler returns. If either side breaks off, or the record does, the client's
+// connection is cut: an answer must never look complete when it is not.
+func (h *handler) answerStream(ctx context.Context, x *exchange, p *permit, status int, res mask.Result) error {
+	x.passed, x.download = newDigesting(nil), h.recordAnswer(ctx, x, p, status, res.Header)
+	x.release = append(x.release, func() { x.passed.sum() }) // cut panics, and what hashes must end then too
+	s := newStreamed(x, res.Stream, status, res.Header)
+	h.survive(ctx, s)
+	if !s.headless {
+		h.writeHeader(x, res.Header, status)
+	}
+	if err := s.pass(); err != nil {
+		if err == errClientLeft || ctx.Err() != nil && err.Reason == refusal.Unavailable { // which ends the read from AWS too
+			err = h.clientLeft()
+		}
+		if s.headless {
+			return err
 		}
 		h.cut(x, err)
 	}
 	h.countMasked(res)
-	sum, size := src.sum()
-	out := outcome{status: status, header: res.Header, size: size, sha256: sum, findings: res.Findings()}
-	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
-		h.cut(x, refusal.Of(h.notDurableAnswer(err)))
+	_ = x.download.Close()
+	recorded, pieces, failed := x.download.end()
+	sum, size := x.passed.sum()
+	out := outcome{status: status, header: res.Header, size: size, sha256: sum, findings: res.Findings(), recorded: recorded, pieces: pieces}
+	if failed == nil {
+		failed = h.recordResponse(ctx, x, out)
 	}
-}
-
-var errClientLeft = refusal.New(refusal.Unavailable, "the client went away")
-
-// copy passes on what r gives until its end. What could not be masked is never an end.
-func (h *handler) copy(w http.ResponseWriter, r io.Reader) *refusal.Error {
-	buf, _ := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	flush := http.NewResponseController(w)
-	for {
-		n, err := r.Read(*buf)
-		if n > 0 {
-			if _, werr := w.Write((*buf)[:n]); werr != nil {
-				return errClientLeft
-			}
-			if werr := flush.Flush(); werr != nil {
-				return errClientLeft
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		var unmasked *refusal.Error
-		if errors.As(err, &unmasked) {
-			return unmasked
-		}
-		if err != nil {
-			return refusal.Wrap(refusal.Unavailable, err, "AWS broke the answer off")
-		}
+	switch {
+	case failed != nil && s.headless:
+		return failed
+	case failed != nil:
+		h.cut(x, failed)
 	}
+	left := s.left()
+	h.keep(x, p, status, res.Header, s.kept, size, left)
+	if s.headless {
+		h.writeHeader(x, res.Header, status)
+	}
+	if _, err := x.w.Write(s.last); err != nil && len(s.last) > 0 {
+		h.cut(x, h.clientLeft())
+	}
+	h.delivered(x, left)
+	return nil
 }
 
 func (h *handler) writeHeader(x *exchange, header http.Header, status int) {
@@ -163,7 +174,7 @@ func (h *handler) writeHeader(x *exchange, header http.Header, status int) {
 	x.w.WriteHeader(status)
 }
 
-func (h *handler) notDurableAnswer(err error) error {
+func (h *handler) notDurableAnswer(err error) *refusal.Error {
 	h.Metrics.unrecorded.Inc()
 	return refusal.Wrap(refusal.Unavailable, err, "AWS acted on the request, but its answer could not be recorded and is withheld")
 }
@@ -207,4 +218,8 @@ type outcome struct {
 	size     int64
 	sha256   string
 	findings []mask.Finding
+
+	recorded *event.Recorded // what of the answer's body is on record
+	pieces   []event.Event   // and what is still to be recorded of it
+	sent     *event.Recorded // of a request's body that streamed
 }

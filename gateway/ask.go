@@ -48,6 +48,8 @@ type ask struct {
 	running  *approvals.Running
 	status   int  // of AWS's answer, once there is one
 	ended    bool // the outcome was kept
+	told     bool // as one that the client gets
+	got      bool // which it did
 }
 
 // askPeople holds a request until people have agreed to it, or have before, by a
@@ -67,6 +69,9 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	// Only once the body is read does net/http notice a client that leaves. And what is
 	// approved must be what is sent, to its last byte.
 	if err := h.spoolAsked(ctx, x); err != nil {
+		return err
+	}
+	if err := h.recordJudged(ctx, x); err != nil {
 		return err
 	}
 	request := h.requestEvent(x)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+
+	"github.com/sallyport/sallyport/event"
 )
 
 // digesting hashes and counts what is read through it, for the record. A long body is
@@ -106,4 +108,13 @@ func (d *digesting) sum() (string, int64) {
 	}
 	d.closed = true
 	return hex.EncodeToString(d.h.Sum(nil)), d.n
+}
+
+// digest is sum for an event; nil of no body.
+func (d *digesting) digest() *event.Digest {
+	if d == nil {
+		return nil
+	}
+	sum, size := d.sum()
+	return &event.Digest{SHA256: sum, Size: size}
 }

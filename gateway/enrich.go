@@ -62,7 +62,10 @@ func (h *handler) enrich(ctx context.Context, x *exchange) *event.Enrichment {
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.enrichWithin)
 	defer cancel()
-	lease, err := h.enriching.take(ctx, x, 1)
+	// Who has waited for half the time would have no time left to read in.
+	room, done := context.WithTimeout(ctx, h.enrichWithin/2)
+	lease, err := h.enriching.take(room, x, 1)
+	done()
 	if err != nil {
 		out.Notes = []string{"too many requests ask at once"}
 		return out.Bounded()
@@ -131,9 +134,8 @@ func (h *handler) read(ctx context.Context, of *exchange, r enrich.Read, asking 
 	}
 	out, note, err := h.fetch(ctx, x, r)
 	if err != nil {
-		if x.recorded {
-			h.Metrics.aborted.Inc()
-			h.record(ctx, x, h.abortedEvent(x, refusal.Of(err)))
+		if x.recorded && !x.ended {
+			h.recordAborted(ctx, x, refusal.Of(err))
 		}
 		h.Log.InfoContext(ctx, "tags were not read", "requestID", x.id, "enriches", of.id, "stage", x.stage, "cause", h.Masker.Text(err.Error()))
 		return nil, whyUnread(ctx, x.stage)
@@ -172,7 +174,11 @@ func (h *handler) fetch(ctx context.Context, x *exchange, r enrich.Read) ([]even
 	if err != nil {
 		return nil, "", err
 	}
-	receipt, err := h.begin(ctx, x)
+	// One that comes too late does not begin, and one that has begun has an end on record.
+	if ctx.Err() != nil {
+		return nil, "", ctx.Err()
+	}
+	receipt, err := h.begin(context.WithoutCancel(ctx), x)
 	if err != nil {
 		return nil, "", err
 	}
@@ -198,9 +204,14 @@ func (h *handler) fetch(ctx context.Context, x *exchange, r enrich.Read) ([]even
 	}
 	h.countMasked(res)
 	sum := sha256.Sum256(body)
-	done := outcome{status: resp.StatusCode, header: res.Header, size: int64(len(body)), sha256: hex.EncodeToString(sum[:]), findings: res.Findings()}
-	if err := h.Append(ctx, h.responseEvent(x, permit, done)); err != nil {
-		return nil, "", h.notDurable(err)
+	res.Body, res.Stream = body, nil
+	recorded, pieces, err := h.recordWhole(ctx, x, permit, resp.StatusCode, res)
+	if err != nil {
+		return nil, "", err
+	}
+	done := outcome{status: resp.StatusCode, header: res.Header, size: int64(len(body)), sha256: hex.EncodeToString(sum[:]), findings: res.Findings(), recorded: recorded, pieces: pieces}
+	if failed := h.recordResponse(ctx, x, done); failed != nil {
+		return nil, "", failed
 	}
 	out, err := r.Answer(resp.StatusCode, res.Header, body)
 	switch {

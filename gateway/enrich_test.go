@@ -187,7 +187,7 @@ func TestHeadlineNamesWhatIsMeant(t *testing.T) {
 		t.Errorf("%d credentials for %d calls", len(sts), len(calls))
 	}
 	own := kinds(r.exchange(t, x.id())) // the outcome may be on record a moment after the decision
-	if slices.Sort(own); !slices.Equal(own, []event.Kind{event.KindApprovalOutcome, event.KindApprovalPending, event.KindCredential, event.KindDecision, event.KindRequest, event.KindResponse}) {
+	if slices.Sort(own); !slices.Equal(own, []event.Kind{event.KindApprovalOutcome, event.KindApprovalPending, event.KindApprovalVote, event.KindBody, event.KindCredential, event.KindDecision, event.KindRequest, event.KindResponse}) {
 		t.Errorf("the request has the events %v", own)
 	}
 	reads := r.readOf(t, x.id(), p, "ec2:DescribeTags")

@@ -87,7 +87,8 @@ func (h *handler) requestEvent(x *exchange) event.Event {
 	d := &event.Request{
 		Common: h.common(x), Operation: operation(x),
 		Protocol: string(c.Protocol), Method: canonical.Method(), Host: canonical.Host(), Path: h.Masker.Text(canonical.RawPath()),
-		Digest: x.digest, RealKeySeen: x.realKey, RequestParameters: h.Masker.Params(c.RecordParams()),
+		Digest: x.digest, RealKeySeen: x.realKey, RequestParameters: h.params(x),
+		RequestBodyRecorded: h.judgedBody(x),
 	}
 	seen := map[string]bool{}
 	for _, a := range c.Actions {
@@ -146,11 +147,12 @@ func (h *handler) credentialEvent(x *exchange, c *jit.Credential) event.Event {
 	})
 }
 
-func (h *handler) responseEvent(x *exchange, p *permit, o outcome) event.Event {
+func (h *handler) responseEvent(x *exchange, o outcome) event.Event {
 	d := &event.Response{
 		Common: h.common(x), Operation: operation(x), Status: o.status, AWSRequestID: awsRequestID(o.header),
 		ResponseBody: &event.Digest{SHA256: o.sha256, Size: o.size},
-		Findings:     findings(o.findings, x.decision),
+		Findings:     findings(o.findings, x.decision), RequestBody: x.sent.digest(),
+		RequestBodyRecorded: o.sent, ResponseBodyRecorded: o.recorded,
 	}
 	if o.status >= 400 {
 		d.ErrorCode = o.header.Get("X-Amzn-Errortype")
@@ -158,17 +160,14 @@ func (h *handler) responseEvent(x *exchange, p *permit, o outcome) event.Event {
 	if x.ask != nil && x.ask.found.Turn == approvals.Give {
 		d.OutcomeOf = x.ask.found.Execution.Exchange
 	}
-	if p.body != nil {
-		sum, size := p.body.sum()
-		d.RequestBody = &event.Digest{SHA256: sum, Size: size}
-	}
 	return h.newEvent(d)
 }
 
-func (h *handler) abortedEvent(x *exchange, e *refusal.Error) event.Event {
+func (h *handler) abortedEvent(x *exchange, e *refusal.Error, sent, passed *event.Recorded) event.Event {
 	return h.newEvent(&event.Aborted{
-		Common: h.common(x), Operation: operation(x), Stage: x.stage,
+		Common: h.common(x), Operation: operation(x), Stage: x.stage, Status: x.status,
 		ErrorCode: string(e.Reason), ErrorMessage: h.Masker.Text(e.Message),
+		RequestBody: x.sent.digest(), RequestBodyRecorded: sent, ResponseBody: x.passed.digest(), ResponseBodyRecorded: passed,
 	})
 }
 

@@ -119,6 +119,8 @@ func TestEventStreamFails(t *testing.T) {
 			list := r.wantKinds(t, a.id(), event.KindRequest, event.KindDecision, event.KindCredential, event.KindAborted)
 			if d := data[*event.Aborted](t, list); d.Stage != "answer" || d.ErrorCode != "masking" || strings.Contains(d.ErrorMessage, canary) || !strings.Contains(d.ErrorMessage, "events") {
 				t.Errorf("%+v", d)
+			} else if want := digestOf(good); d.ResponseBody == nil || *d.ResponseBody != want || d.ResponseBodyRecorded.Size != want.Size || d.ResponseBodyRecorded.Omitted != event.OmittedBroken {
+				t.Errorf("of what was passed on is on record %+v %+v", d.ResponseBody, d.ResponseBodyRecorded)
 			}
 			if strings.Contains(r.log.String(), canary) {
 				t.Error("the event is in the log")

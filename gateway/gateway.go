@@ -49,6 +49,9 @@ type Recorder interface {
 	Begin(ctx context.Context, events ...event.Event) (*recorder.Receipt, error)
 	// Append is for what happens after; it too returns only once durable.
 	Append(ctx context.Context, events ...event.Event) error
+	// Queue is for events that an Append or Begin of the same exchange follows, by whose
+	// return they are durable. It waits while too much is under way.
+	Queue(ctx context.Context, events ...event.Event) error
 }
 
 // Minter gets the credential for one call.
@@ -91,9 +94,12 @@ type Config struct {
 	Tunnel      []string // host:port passed through untouched
 	SpoolDir    string   // folder for bodies that must be read whole; "": the system's for temporary files
 	Source      string   // CloudEvents source of this gateway
-	Now         func() time.Time
-	Log         *slog.Logger
-	Metrics     *Metrics
+	// Record is what of bodies is recorded where no rule says otherwise. The zero value:
+	// all of them.
+	Record  policy.Record
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *Metrics
 	// Approvals asks people; nil refuses what needs them.
 	Approvals Approvals
 	Calls     Calls         // what became of approved calls; required with Approvals
@@ -111,6 +117,7 @@ type Gateway struct {
 	disk     *pool
 	beat     time.Duration // between heartbeats of a held request
 	outlive  time.Duration // how long an approved call goes on without its client
+	open     open          // exchanges that are being served
 	refused  *rate.Limiter // events of refusals before an identity is known
 
 	enriching    *pool // requests whose resources are read

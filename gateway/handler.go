@@ -47,14 +47,25 @@ type exchange struct {
 	digest   string
 	enriches string   // the exchange that this read of the gateway's own is for; "" for agents' requests
 	recorded bool     // request and decision events are durable
+	ended    bool     // and so is the response event
 	stage    string   // after that: credential, send, mask, answer
 	release  []func() // gives reserved room back
+
+	params   map[string]any  // of the call, as they may be published; nil until asked for
+	judged   *event.Recorded // what of a judged body is on record; nil: see judgedBody
+	sent     *digesting      // a body that streams to AWS
+	upload   *copying        // and its way to the record
+	status   int             // of AWS's answer, 0 until it has begun
+	passed   *digesting      // what of an answer that streams was passed on
+	download *copying        // and its way to the record
 }
 
 // ServeHTTP serves one request: walk, or refuse. A panic costs this request only:
 // it is logged without its value's text (which may hold what a client sent) and
 // the connection is cut.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.open.add(1)
+	defer h.open.add(-1)
 	x := &exchange{id: h.IDs.New(), start: h.Now(), w: w, r: r, caller: h.caller}
 	defer func() {
 		for _, f := range x.release {
@@ -65,8 +76,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if v := recover(); v != nil {
 			if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 				h.Log.ErrorContext(r.Context(), "panic while serving a request", "requestID", x.id, "stack", string(debug.Stack()))
-				if x.recorded {
-					h.record(r.Context(), x, h.abortedEvent(x, refusal.New(refusal.Unavailable, "internal error")))
+				if x.call != nil && !x.ended { // the request may be on record
+					h.recordRefusal(x, 0, refusal.New(refusal.Unavailable, "internal error"))
 				}
 			}
 			panic(http.ErrAbortHandler)
@@ -86,6 +97,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) walk(ctx context.Context, x *exchange) error {
 	if err := h.identify(ctx, x); err != nil { // 1
 		return err
+	}
+	if !x.r.ProtoAtLeast(1, 1) {
+		// It knows no end of an answer without a length but the connection's: one that is
+		// cut would look complete.
+		return refusal.New(refusal.Malformed, "HTTP/1.0 cannot tell a whole answer from one that broke off; use HTTP/1.1")
 	}
 	h.chooseTarget(x, awsapi.AccessKeyID(x.r.Header, x.r.RequestURI)) // 2
 
@@ -176,12 +192,15 @@ func (h *handler) identify(ctx context.Context, x *exchange) error {
 func (h *handler) begin(ctx context.Context, x *exchange) (*recorder.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
-	if x.ask != nil { // the request is on record, since people were asked
+	if x.ask != nil { // the request is on record, with its body, since people were asked
 		if err := h.Recorder.Append(ctx, h.decisionEvent(x, nil)); err != nil {
 			return nil, h.notDurable(err)
 		}
 		x.recorded = true
 		return x.ask.receipt, nil
+	}
+	if err := h.recordJudged(ctx, x); err != nil {
+		return nil, err
 	}
 	receipt, err := h.Recorder.Begin(ctx, h.requestEvent(x), h.decisionEvent(x, nil))
 	if err != nil {

@@ -142,11 +142,11 @@ func (h *handler) give(ctx context.Context, x *exchange) error {
 	defer cancel()
 	sum := sha256.Sum256(res.Body)
 	out := outcome{status: res.Status, header: res.Header, size: int64(len(res.Body)), sha256: hex.EncodeToString(sum[:])}
-	if err := h.Recorder.Append(recording, h.decisionEvent(x, nil), h.responseEvent(x, &permit{}, out)); err != nil {
+	if err := h.Recorder.Append(recording, h.decisionEvent(x, nil), h.responseEvent(x, out)); err != nil {
 		h.lost(x, x.ask.found)
 		return h.notDurable(err)
 	}
-	x.recorded = true
+	x.recorded, x.ended = true, true
 	gone := ctx.Err() != nil
 	h.writeHeader(x, res.Header, res.Status)
 	_, err := x.w.Write(res.Body)

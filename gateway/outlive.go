@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/approvals"
-	"github.com/sallyport/sallyport/mask"
-	"github.com/sallyport/sallyport/refusal"
 )
 
 // outliveTime is how long an approved call goes on after its client has left.
@@ -52,20 +50,25 @@ func (h *handler) walkAsked(ctx context.Context, x *exchange) error {
 func (h *handler) settle(x *exchange) {
 	ctx := context.WithoutCancel(x.r.Context())
 	switch {
-	case x.ask.running == nil || x.ask.ended:
+	case x.ask.running == nil:
+	case x.ask.ended:
+		if x.ask.told && !x.ask.got {
+			h.noted(x, x.ask.running.Undelivered(ctx))
+		}
 	case !x.recorded, x.stage == "", x.stage == "credential":
 		h.noted(x, x.ask.running.Forget(ctx))
 	default: // a status of 0 says that whether AWS acted is not known
-		h.noted(x, x.ask.running.End(ctx, approvals.Result{Status: x.ask.status}, "it could not be passed on"))
+		h.noted(x, x.ask.running.End(ctx, approvals.Result{Status: x.ask.status}, "it could not be passed on", false))
 	}
 }
 
-// keep stores an answer for a retry. Nothing is kept that records may not hold.
-func (h *handler) keep(x *exchange, p *permit, status int, header http.Header, body []byte, size int64) {
+// keep stores an answer for a retry, before its end goes out; left says that the client
+// is gone. Nothing is kept that records may not hold.
+func (h *handler) keep(x *exchange, p *permit, status int, header http.Header, body []byte, size int64, left bool) {
 	if x.ask == nil || x.ask.running == nil || x.ask.ended {
 		return
 	}
-	x.ask.ended = true
+	x.ask.ended, x.ask.told = true, !left
 	missing := ""
 	switch {
 	case size > approvals.MaxResult || int64(len(body)) != size:
@@ -75,10 +78,10 @@ func (h *handler) keep(x *exchange, p *permit, status int, header http.Header, b
 	case size > 0 && status < 300 && p.plan.PassesObject():
 		missing = "objects are not kept unless they are masked"
 	}
-	h.noted(x, x.ask.running.End(context.WithoutCancel(x.r.Context()), approvals.Result{Status: status, Header: header, Body: body}, missing))
+	h.noted(x, x.ask.running.End(context.WithoutCancel(x.r.Context()), approvals.Result{Status: status, Header: header, Body: body}, missing, !left))
 }
 
-// delivered notes that the client has the answer to its end, or cuts the exchange where
+// delivered sees that the client has the answer to its end, or cuts the exchange where
 // it has left. What net/http still holds goes out now: a client that left would not be
 // noticed otherwise.
 func (h *handler) delivered(x *exchange, left bool) {
@@ -88,57 +91,17 @@ func (h *handler) delivered(x *exchange, left bool) {
 	if left || http.NewResponseController(x.w).Flush() != nil {
 		h.cut(x, errClientLeft)
 	}
-	h.noted(x, x.ask.running.Delivered(context.WithoutCancel(x.r.Context())))
+	x.ask.got = true
 }
 
-// surviving passes an answer on to the client for as long as there is one, and reads it
-// to its end in any case.
-type surviving struct {
-	http.ResponseWriter
-	client context.Context
-	left   bool
-	body   []byte // what went by
-	most   int    // bytes of it
-}
-
-func (s *surviving) Write(p []byte) (int, error) {
-	s.body = append(s.body, p[:min(len(p), max(s.most-len(s.body), 0))]...)
-	if s.left = s.left || s.client.Err() != nil; s.left {
-		return len(p), nil
+// survive reads the answer to a call that people approved to its end, whether or not the
+// client stays, and keeps it for a retry as far as there is room.
+func (h *handler) survive(ctx context.Context, s *streamed) {
+	if s.x.ask == nil || s.x.ask.running == nil {
+		return
 	}
-	if _, err := s.ResponseWriter.Write(p); err != nil || http.NewResponseController(s.ResponseWriter).Flush() != nil {
-		s.left = true
+	s.survives = true
+	if _, err := h.memory.take(ctx, s.x, approvals.MaxResult); err == nil { // else it is not kept
+		s.most = approvals.MaxResult
 	}
-	return len(p), nil
-}
-
-// FlushError has nothing to do: Write has flushed.
-func (s *surviving) FlushError() error { return nil }
-
-// answerSurviving is answerStream for a call that people approved: it is read to its end
-// and kept also where the client leaves.
-func (h *handler) answerSurviving(ctx context.Context, x *exchange, p *permit, status int, res mask.Result) {
-	w := &surviving{ResponseWriter: x.w, client: x.r.Context()}
-	if _, err := h.memory.take(ctx, x, approvals.MaxResult); err == nil { // else it is not kept
-		w.most = approvals.MaxResult
-	}
-	h.writeHeader(x, res.Header, status)
-	src := newDigesting(res.Stream)
-	defer src.sum()
-	if err := h.copy(w, src); err != nil {
-		if ctx.Err() != nil && err.Reason == refusal.Unavailable {
-			err = errClientLeft
-		}
-		h.cut(x, err)
-	}
-	h.countMasked(res)
-	sum, size := src.sum()
-	out := outcome{status: status, header: res.Header, size: size, sha256: sum, findings: res.Findings()}
-	if err := h.Append(ctx, h.responseEvent(x, p, out)); err != nil {
-		h.cut(x, refusal.Of(h.notDurableAnswer(err)))
-	}
-	h.keep(x, p, status, res.Header, w.body, size)
-	// Without a length the answer's end is a chunk that is still to come: a client that
-	// has left did not get it.
-	h.delivered(x, w.left || res.Header.Get("Content-Length") == "" && x.r.Context().Err() != nil)
 }

@@ -40,8 +40,7 @@ func (h *handler) recordRefusal(x *exchange, status int, e *refusal.Error) {
 	case x.session == nil:
 		h.recordRefused(ctx, x.caller, x.r.UserAgent(), status, e)
 	case x.recorded: // after Begin: AWS may have been reached
-		h.Metrics.aborted.Inc()
-		h.record(ctx, x, h.abortedEvent(x, e))
+		h.recordAborted(ctx, x, e)
 	case x.ask != nil && x.ask.receipt != nil: // the request is on record
 		h.record(ctx, x, h.decisionEvent(x, e))
 	case x.decision != nil:
@@ -57,6 +56,14 @@ func (h *handler) record(ctx context.Context, x *exchange, events ...event.Event
 		h.Metrics.unrecorded.Inc()
 		h.Log.ErrorContext(ctx, "an event could not be recorded", "requestID", x.id, "cause", err.Error())
 	}
+}
+
+// recordAborted records that an exchange broke off, with what had gone either way.
+func (h *handler) recordAborted(ctx context.Context, x *exchange, e *refusal.Error) {
+	h.Metrics.aborted.Inc()
+	sent, events, _ := x.upload.end() // a body that could not be recorded is told with what was
+	passed, more, _ := x.download.end()
+	h.record(ctx, x, append(append(events, more...), h.abortedEvent(x, e, sent, passed))...)
 }
 
 // recordRefused records a refusal outside any session: of a CONNECT, or of a caller
@@ -80,9 +87,8 @@ func (g *Gateway) recordRefused(ctx context.Context, who *caller, userAgent stri
 // complete.
 func (h *handler) cut(x *exchange, e *refusal.Error) {
 	e = x.revoked(e)
-	if x.recorded {
-		h.Metrics.aborted.Inc()
-		h.record(x.r.Context(), x, h.abortedEvent(x, e))
+	if x.recorded && !x.ended {
+		h.recordAborted(x.r.Context(), x, e)
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -59,6 +59,7 @@ type rigOptions struct {
 	natsURL     string // another way to that
 	plainHTTP   bool
 	webIdentity *awstest.OIDCProvider // trusted by AWS; issuer and root are filled in
+	drain       time.Duration         // of open requests when it stops; 0 is 30 s
 	noBase      bool                  // the gateway has no AWS identity of its own
 }
 
@@ -168,7 +169,7 @@ admin: {listen: ""}
 		base = &server.BaseKey{} // never signs: an empty key is an error of the SDK's
 	}
 	r.srv, err = server.Start(t.Context(), server.Options{
-		Config: c, Roles: roles, Now: r.clock.now, Base: base,
+		Config: c, Roles: roles, Now: r.clock.now, Base: base, Drain: o.drain,
 		Log: slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(t, err)
@@ -201,6 +202,9 @@ func (r *rig) close() {
 		r.t.Errorf("close: %v", err)
 	}
 	r.srv = nil
+	if r.bus == nil {
+		r.eachEndsOnce()
+	}
 }
 
 // token is a good token of a member of ai-agents.

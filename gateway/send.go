@@ -107,12 +107,18 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 			from = p.spool.Reader()
 			canonical = canonical.WithBody(p.spool.SHA256(), p.spool.Size())
 		}
+		record := h.recordUpload(ctx, x, canonical)
+		if canonical.ContentLength() == 0 { // net/http does not read it
+			_ = record.Close()
+		}
 		if x.form != nil {
 			p.body, body = x.form.body, x.form.file
+			x.form.file.Tee(record)
 		} else {
 			p.body = h.digest(x, from)
-			body = p.body
+			body = &copied{r: p.body, to: record, left: canonical.ContentLength()}
 		}
+		x.sent = p.body
 	}
 	req, err := jit.Sign(ctx, canonical, body, cred, h.Now()) // 9
 	if err != nil {
@@ -150,9 +156,12 @@ func (h *handler) stopUpload(x *exchange, p *permit) {
 func unsent(ctx context.Context, host string, err error) error {
 	var chunks *awschunked.Error
 	var form *postform.Error
+	var unrecorded *refusal.Error
 	switch {
+	case errors.As(err, &unrecorded):
+		return unrecorded
 	case ctx.Err() != nil:
-		return refusal.Wrap(refusal.Unavailable, err, "the client went away before AWS answered; whether AWS acted on the request is not known")
+		return refusal.Wrap(refusal.Unavailable, err, "the client went away, or the gateway was stopped, before AWS answered; whether AWS acted on the request is not known")
 	case errors.As(err, &chunks):
 		return refusal.Wrap(refusal.Malformed, err, "the upload is not what its headers say: %s; it was broken off before its end, so AWS has stored nothing of it", chunks.Text())
 	case errors.As(err, &form):

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,15 +24,18 @@ func (r *rig) stored(t *testing.T, filter string) []event.Event {
 // come a moment after the answer.
 func (r *rig) exchange(t *testing.T, id string) []event.Event {
 	t.Helper()
-	return r.follow(t, "sallyport.events.*."+id+".>", func(e event.Event) bool {
-		switch d := e.Data.(type) {
-		case *event.Response, *event.Aborted, *event.Refused:
-			return true
-		case *event.Decision:
-			return d.Effect != "allow"
-		}
-		return false
-	})
+	return r.follow(t, "sallyport.events.*."+id+".>", isEnd)
+}
+
+// isEnd reports what ends an exchange.
+func isEnd(e event.Event) bool {
+	switch d := e.Data.(type) {
+	case *event.Response, *event.Aborted, *event.Refused:
+		return true
+	case *event.Decision:
+		return d.Effect != "allow"
+	}
+	return false
 }
 
 // session waits for an event of a session itself.
@@ -60,7 +64,7 @@ func (r *rig) follow(t *testing.T, filter string, last func(event.Event) bool) [
 		if err != nil {
 			t.Fatalf("waiting for events on %s, with %v: %v", filter, kinds(out), err)
 		}
-		e, err := event.Decode(m.Data())
+		e, _, err := event.DecodeMessage(m.Headers(), m.Data())
 		must(t, err)
 		out = append(out, e)
 		meta, err := m.Metadata()
@@ -71,6 +75,10 @@ func (r *rig) follow(t *testing.T, filter string, last func(event.Event) bool) [
 	return out
 }
 
+func withoutBodies(list []event.Event) []event.Event {
+	return slices.DeleteFunc(list, func(e event.Event) bool { return e.Kind() == event.KindBody })
+}
+
 func kinds(list []event.Event) []event.Kind {
 	out := []event.Kind{}
 	for _, e := range list {
@@ -79,10 +87,25 @@ func kinds(list []event.Event) []event.Kind {
 	return out
 }
 
-// wantKinds fails unless the request's events are exactly these, in this order.
+// wantKinds fails unless the request's events, bodies aside, are exactly these, in this
+// order. What people said is on record beside the request's own way, at any place.
 func (r *rig) wantKinds(t *testing.T, id string, want ...event.Kind) []event.Event {
 	t.Helper()
-	list := r.exchange(t, id)
+	said := func(e event.Event) bool { return strings.HasPrefix(string(e.Kind()), "approval.") }
+	end, heard := false, !slices.Contains(want, event.KindApprovalOutcome)
+	list := withoutBodies(r.follow(t, "sallyport.events.*."+id+".>", func(e event.Event) bool {
+		end, heard = end || isEnd(e), heard || e.Kind() == event.KindApprovalOutcome
+		return end && heard
+	}))
+	slices.SortStableFunc(list, func(a, b event.Event) int { // what was said, before the decision
+		switch {
+		case said(a) && !said(b) && b.Kind() != event.KindRequest:
+			return -1
+		case said(b) && !said(a) && a.Kind() != event.KindRequest:
+			return 1
+		}
+		return 0
+	})
 	if got := kinds(list); !slices.Equal(got, want) {
 		t.Fatalf("request %s has the events %v, want %v", id, got, want)
 	}

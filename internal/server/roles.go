@@ -216,6 +216,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 		Identifier: ids, Verifier: verifier, Sessions: sessions, Revocations: revoked, Policy: rules, Recorder: publisher, Minter: minter,
 		Masker:   masker,
 		Upstream: upstream, IDs: eventIDs, Targets: targets(c), Default: c.DefaultTarget(), Tunnel: c.Tunnels(),
+		Record: c.Record.Default(),
 		Source: source, Now: s.opts.Now, Log: s.opts.Log, Metrics: gateway.NewMetrics(s.registry),
 	})
 	if err != nil {
@@ -238,7 +239,9 @@ func (s *Server) startGateway(ctx context.Context) error {
 	s.background("sessions", func() error { sessions.Run(ctx); return nil })
 
 	proxy := &mitm.Proxy{Admit: gw.Admit, Certificate: authority.Leaf, Dial: s.dialer().DialContext, Log: s.opts.Log, Now: s.opts.Now}
+	s.onStop("exchanges", gw.Settle)
 	s.onStop("proxy", proxy.Shutdown)
+	s.onStop("exchanges", func(context.Context) error { gw.Stopping(); return nil })
 	if broker != nil {
 		s.onStop("held requests", func(context.Context) error { broker.Release(); calls.Release(); return nil })
 	}

@@ -41,6 +41,7 @@ type Options struct {
 	Roles  []Role           // empty: all
 	Log    *slog.Logger     // nil: discarded
 	Now    func() time.Time // nil: time.Now
+	Drain  time.Duration    // how long open requests may take to finish when it stops; 0: 30 s
 	// SlackAPI stands in for Slack's Web API, in tests; "" is Slack's.
 	SlackAPI string
 	Base     *BaseKey // static gateway identity, for demonstrations; nil: the SDK's chain
@@ -82,6 +83,9 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Drain <= 0 {
+		o.Drain = drainTimeout
 	}
 	s := &Server{opts: o, registry: prometheus.NewRegistry(), ready: &readiness{}, failed: make(chan error, 8)}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -146,13 +150,15 @@ func (s *Server) Wait(ctx context.Context) error {
 // requests, open ones finish within 30 s, everything recorded.
 func (s *Server) Close() error {
 	s.ready.set(false)
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
 	var errs []error
 	for _, st := range slices.Backward(s.stops) {
+		// Each has its own time: what requests took to finish must not be missing where
+		// the last of them is recorded.
+		ctx, cancel := context.WithTimeout(context.Background(), s.opts.Drain)
 		if err := st.fn(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stopping the %s: %w", st.name, err))
 		}
+		cancel()
 	}
 	s.stops = nil
 	s.cancel()

@@ -212,7 +212,7 @@ func TestRecorderElsewhere(t *testing.T) {
 		if ses, err = records.Read(list[0].Session); err != nil {
 			t.Fatal(err)
 		}
-		if len(ses.Events) == 10 {
+		if len(ses.Events) == 12 {
 			break
 		}
 	}
@@ -220,7 +220,7 @@ func TestRecorderElsewhere(t *testing.T) {
 	for _, e := range ses.Events {
 		kinds = append(kinds, e.Kind())
 	}
-	if n := len(kinds); n != 10 || kinds[0] != event.KindSessionOpened || !slices.Contains(kinds, event.KindSessionClosed) {
+	if n := len(kinds); n != 12 || kinds[0] != event.KindSessionOpened || !slices.Contains(kinds, event.KindSessionClosed) {
 		t.Errorf("%v", kinds)
 	}
 }
