@@ -3,9 +3,11 @@ package recorder_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -195,6 +197,20 @@ func TestVerifyFindsTampering(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
+		"forged body with a good checksum": func(t *testing.T, dir string) {
+			const name = "bodies/00000001.pack"
+			b := read(t, dir, name)
+			other := t.TempDir()
+			write(t, recorder.StoreOptions{Dir: other}, messages(t, body(ids.New(), ids.New(), 0, []byte("forged"))))
+			f := read(t, other, "bodies/00000001.pack")
+			copy(f[4:36], b[4:36]) // the digest of the first body here
+			head := len(f) - int(binary.BigEndian.Uint32(f[40:]))
+			sum := crc32.Checksum(append(bytes.Clone(f[:head-4]), f[head:]...), crc32.MakeTable(crc32.Castagnoli))
+			binary.BigEndian.PutUint32(f[head-4:], sum)
+			if err := os.WriteFile(filepath.Join(dir, name), append(f, b[head+int(binary.BigEndian.Uint32(b[40:])):]...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
 		"bodies from elsewhere": func(t *testing.T, dir string) {
 			other := t.TempDir()
 			write(t, recorder.StoreOptions{Dir: other}, messages(t, newGateway(t).day(ids.New(), 3)...))
@@ -337,6 +353,39 @@ func TestVerifyRollback(t *testing.T) {
 	whole(t, older, recorder.VerifyOptions{})
 	if r := verify(t, older, recorder.VerifyOptions{Checkpoint: kept}); r.OK || r.Log.Kept.Consistent {
 		t.Error("the older state passed")
+	}
+}
+
+// A history that was written anew under the recorder's own key, in what no gateway
+// signed, agrees with itself: only a checkpoint that was kept elsewhere shows it.
+func TestVerifyRewrittenHistory(t *testing.T) {
+	o := recorder.StoreOptions{Dir: t.TempDir(), KeyFile: filepath.Join(t.TempDir(), "r.key")}
+	x := exchange(ids.New())
+	write(t, o, messages(t, x...))
+	kept := read(t, o.Dir, "log/checkpoint")
+	whole(t, o.Dir, recorder.VerifyOptions{Checkpoint: kept})
+	o.Dir = t.TempDir()
+	x[1].Data.(*event.Decision).Effect = "deny"
+	write(t, o, messages(t, x...), messages(t, exchange(ids.New())...))
+	whole(t, o.Dir, recorder.VerifyOptions{})
+	if r := verify(t, o.Dir, recorder.VerifyOptions{Checkpoint: kept}); r.OK || r.Log.Kept.Consistent || r.ProblemsTotal != 1 {
+		t.Errorf("%v", r.Problems)
+	}
+}
+
+// Gateways that are named must be there, and no others.
+func TestVerifyGateways(t *testing.T) {
+	dir := t.TempDir()
+	a, b, c := newGateway(t), newGateway(t), newGateway(t)
+	write(t, recorder.StoreOptions{Dir: dir}, messages(t, a.day(ids.New(), 1)...), messages(t, b.day(ids.New(), 1)...))
+	for _, sources := range [][]string{{}, {a.source, b.source}} {
+		whole(t, dir, recorder.VerifyOptions{Gateways: sources})
+	}
+	for _, sources := range [][]string{{a.source}, {c.source}, {a.source, b.source, c.source}} {
+		r := verify(t, dir, recorder.VerifyOptions{Gateways: sources})
+		if first, bad := r.First(); !bad || first.Code != recorder.CodeSource {
+			t.Errorf("%v: %v", sources, r.Problems)
+		}
 	}
 }
 

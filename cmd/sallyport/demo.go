@@ -13,7 +13,8 @@ func newDemo() *cobra.Command {
 		Short: "Show the whole path in one process, against a simulated AWS",
 		Long: `Show the whole path in one process: an agent with the real AWS SDK goes through the
 real proxy socket to a simulated AWS that verifies signatures and session policies.
-It reads, is masked, asks and is approved, is denied, and its record is printed.
+It reads, is masked, asks and is approved, is denied, and its record is printed and
+verified.
 Loopback only.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
