@@ -61,6 +61,7 @@ func TestOnlySomeMayImport(t *testing.T) {
 		"github.com/slack-go/slack":                           {"approvals/slack"},
 		"github.com/standard-webhooks/standard-webhooks":      {"approvals/webhook"},
 		"github.com/coreos/go-oidc/v3/oidc":                   {"identity"},
+		"github.com/transparency-dev/tessera":                 {"recorder"},
 		ours("internal/awstest"):                              {"internal/demo"},
 		ours("gateway"):                                       {"internal/server"},
 		"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/demo"},

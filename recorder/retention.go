@@ -11,8 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sallyport/sallyport/event"
 )
 
@@ -236,100 +234,6 @@ func (s *Store) eachBody(fn func(session string, sum [32]byte)) error {
 		}
 		return nil
 	})
-}
-
-// drop puts the removal on record, and then writes the packs anew with what stays.
-func (s *Store) drop(packs []closedPack, stays func(packed) bool, d *event.Removed) error {
-	type change struct {
-		closedPack
-		keep int
-	}
-	var changes []change
-	for _, p := range packs {
-		c := change{closedPack: p}
-		goes := 0
-		damaged := func(at int64, err error) error {
-			return Problem{File: p.path, Err: fmt.Errorf("offset %d: %w; bodies of a damaged pack are not removed", at, err)}
-		}
-		err := p.each(false, func(h packed, _ []byte) error {
-			if stays(h) {
-				c.keep++
-			} else {
-				goes++
-				d.Bytes += h.end() - h.offset
-			}
-			return nil
-		}, damaged)
-		if err != nil {
-			return err
-		}
-		if d.Why != event.RemovedSession {
-			d.Held += c.keep
-		}
-		if d.Bodies += goes; goes > 0 {
-			changes = append(changes, c)
-		} else if d.Why != event.RemovedSession {
-			s.emptied[p.number] = true
-		}
-	}
-	if d.Bodies == 0 && d.Why != event.RemovedSession {
-		return nil
-	}
-	if err := s.tell(d); err != nil {
-		return err
-	}
-	s.log.Info("recorder: bodies are let go", "why", d.Why, "bodies", d.Bodies, "bytes", d.Bytes, "held", d.Held, "session", d.Of)
-	for _, c := range changes {
-		delete(s.newest, c.number)
-		var err error
-		if c.keep == 0 {
-			err = os.Remove(c.path)
-		} else {
-			err = c.rewrite(stays)
-			if d.Why != event.RemovedSession {
-				s.emptied[c.number] = true
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return syncDir(filepath.Join(s.dir, bodiesDir))
-}
-
-// tell puts one of the recorder's own events on record.
-func (s *Store) tell(d event.Data) error {
-	k, err := s.watch.event(d)
-	if err != nil {
-		return err
-	}
-	k.own = true
-	return s.write([]kept{k})
-}
-
-// rewrite replaces a pack with one that has what stays.
-func (p pack) rewrite(stays func(packed) bool) error {
-	path := p.path + tmpSuffix
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return err
-	}
-	err = p.each(true, func(h packed, stored []byte) error {
-		if !stays(h) {
-			return nil
-		}
-		_, err := out.Write(h.encode(stored))
-		return err
-	}, func(at int64, err error) error {
-		return Problem{File: p.path, Err: fmt.Errorf("offset %d: %w", at, err)}
-	})
-	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return os.Rename(path, p.path)
 }
 
 const keepEvery = time.Minute
