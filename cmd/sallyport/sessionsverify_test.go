@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport/sallyport/recorder"
 )
 
-// recorded puts a session with a body into the store of the current folder.
-func recorded(t *testing.T, text string) (session, id string) {
+// withSession puts a session with a body into the store of the current folder.
+func withSession(t *testing.T, text string) (session, id string) {
 	t.Helper()
 	conf, err := config.Load("sallyport.yaml")
 	if err != nil {
@@ -48,7 +48,7 @@ func recorded(t *testing.T, text string) (session, id string) {
 
 func TestSessionsVerify(t *testing.T) {
 	initialise(t)
-	_, id := recorded(t, "a body\x1b[2J")
+	_, id := withSession(t, "a body\x1b[2J")
 	if out := must(t, "sessions", "verify"); !strings.Contains(out, "whole: every line is in its place") || !strings.Contains(out, "give --key") {
 		t.Errorf("%s", out)
 	}
@@ -97,7 +97,7 @@ func TestSessionsVerify(t *testing.T) {
 
 func TestSessionsHoldAndForget(t *testing.T) {
 	initialise(t)
-	session, _ := recorded(t, "what is to go")
+	session, _ := withSession(t, "what is to go")
 	for _, args := range [][]string{{"forget", session}, {"hold", session}, {"hold", session, "--reason", " "}, {"release", session}, {"hold", "nosuch", "--reason", "r"}} {
 		if r := do(t, append([]string{"sessions"}, args...)...); r.code != exitFailed {
 			t.Errorf("%v: %+v", args, r)
