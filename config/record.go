@@ -19,6 +19,25 @@ type Record struct {
 	Name string `yaml:"name"`
 	// Retention lets bodies go; what was recorded of them otherwise stays.
 	Retention Retention `yaml:"retention"`
+	// RequireRecorders is how many recorders must have been heard within 5 s and be no
+	// more than 10 s behind, 0 to 16; else requests are refused. Default 0: requests go
+	// on while recorders are away, for as long as WALLimit and the NATS server have room.
+	RequireRecorders int `yaml:"require_recorders"`
+	// WALLimit is how many bytes of events may wait in the gateway's own file for
+	// recorders to confirm them, 256MiB to 1TiB; beyond it requests are refused. Default
+	// 4GiB.
+	WALLimit strictyaml.Size `yaml:"wal_limit"`
+}
+
+func (c *Config) validateRecorders() {
+	r := c.Record
+	if r.RequireRecorders < 0 || r.RequireRecorders > 16 {
+		c.doc.Errorf("record.require_recorders", "%d is out of bounds; write 0 to 16", r.RequireRecorders)
+	}
+	// Less than a few segments could never be cut.
+	if r.WALLimit != 0 && (r.WALLimit < 256<<20 || r.WALLimit > 1<<40) {
+		c.doc.Errorf("record.wal_limit", "is out of bounds; write 256MiB to 1TiB")
+	}
 }
 
 // Default is what holds for calls whose rules say nothing of their own.

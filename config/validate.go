@@ -23,6 +23,7 @@ func (c *Config) validate() {
 	c.validateIdentity()
 	c.validateTargets()
 	c.validateNATS()
+	c.validateRecorders()
 	if len(c.Policy.Files) == 0 {
 		c.doc.Errorf("policy.files", "name at least one rule file; without rules everything is denied")
 	}

@@ -29,10 +29,11 @@ func TestSendWantsPermitAndReceipt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	publisher, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: conn})
+	publisher, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: conn, StateDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer publisher.Close(t.Context())
 	ids := event.NewIDs(time.Now)
 	session := &identity.Session{ID: ids.New()}
 	receipt := func(exchange string) *recorder.Receipt {

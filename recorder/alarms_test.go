@@ -163,7 +163,7 @@ func TestHeartbeatsAndAlarms(t *testing.T) {
 	done := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { done <- (&recorder.Recorder{Conn: conn, Store: store}).Run(ctx) }()
-	p := publisher(t, server)
+	p := rawPublisher(t, server)
 	g := newGateway(t)
 	day := g.day(ids.New(), 5)
 	day[2].Subject = "changed"

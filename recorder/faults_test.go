@@ -69,7 +69,7 @@ func TestKilledRecorder(t *testing.T) {
 	dir := t.TempDir()
 	records := filepath.Join(dir, "records")
 	server := start(t, filepath.Join(dir, "nats"), "")
-	p := publisher(t, server)
+	p := rawPublisher(t, server)
 	g := newGateway(t)
 	var published []string
 	var mu sync.Mutex

@@ -50,10 +50,11 @@ func publisher(t *testing.T, s *bus.Server) *recorder.Publisher {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	p, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: nc, Timeout: 2 * time.Second})
+	p, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: nc, StateDir: t.TempDir(), Timeout: 2 * time.Second, Await: true})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = p.Close(context.Background()) })
 	return p
 }
 

@@ -66,6 +66,9 @@ func (r Records) List() ([]Summary, []Problem, error) {
 	}
 	out := make([]Summary, 0, len(by))
 	for _, sum := range by {
+		if sum.Session == event.NoSession && sum.Refused == 0 {
+			continue // the gateways' own events, of nobody's session
+		}
 		slices.Sort(sum.Targets)
 		out = append(out, *sum)
 	}

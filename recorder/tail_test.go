@@ -90,10 +90,11 @@ func TestRogueStream(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ROGUE", Subjects: []string{"sallyport.events.>"}}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: nc, Timeout: 10 * time.Second})
+	p, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: nc, StateDir: t.TempDir(), Await: true, Timeout: 10 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Close(t.Context())
 	r, err := p.Begin(t.Context(), exchange(ids.New())...)
 	if r != nil || err == nil || errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "stream") {
 		t.Errorf("another stream's acknowledgement was taken, or refused for another reason: %v", err)

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/internal/server"
+	"github.com/sallyport/sallyport/recorder"
 )
 
 func newCheck() *cobra.Command {
@@ -29,7 +32,7 @@ ready: the health check of containers, which have no other command.`,
 				return err
 			}
 			engine, err := server.LoadPolicy(conf)
-			if err := errors.Join(conf.Check(), err); err != nil {
+			if err := errors.Join(conf.Check(), err, recorder.CheckGatewayKey(conf.StateDir)); err != nil {
 				return err
 			}
 			if running {
@@ -70,7 +73,8 @@ func ready(ctx context.Context, conf *config.Config) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("not ready: /readyz answers %d: it is starting, or draining", resp.StatusCode)
+		why, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return fmt.Errorf("/readyz answers %d: %q", resp.StatusCode, strings.TrimSpace(string(why)))
 	}
 	return nil
 }

@@ -34,10 +34,11 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	publisher, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: conn})
+	publisher, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: conn, StateDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = publisher.Close(context.Background()) })
 	ids := event.NewIDs(nil)
 	var published []string
 	publish := func() {

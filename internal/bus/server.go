@@ -33,6 +33,10 @@ const (
 	defaultMaxStore = 64 << 30
 )
 
+// SyncInterval is how often the embedded server syncs what it has acknowledged of the
+// stream of events.
+const SyncInterval = 10 * time.Second
+
 // ServerOptions configure the embedded server.
 type ServerOptions struct {
 	Dir        string       // state_dir/nats: store, keys, creds files, url. Required
@@ -115,9 +119,10 @@ func (s *Server) options(o ServerOptions, host string, port int) *server.Options
 		MaxPayload: o.MaxPayload, // 0 is the server's default, 1 MiB
 		JetStream:  true, StoreDir: o.Dir,
 		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: o.MaxStore,
-		// Without SyncAlways a message is acknowledged up to two minutes before
-		// it is on disk, and a power cut takes it back.
-		SyncAlways:       true,
+		// Without SyncAlways a message is acknowledged before it is on disk, and a
+		// power cut takes it back: a used approval would be good once more. The
+		// stream of events alone is exempted (StreamOptions.Async).
+		SyncAlways: true, SyncInterval: SyncInterval,
 		TrustedOperators: []*jwt.OperatorClaims{s.trust.operator},
 		AccountResolver:  resolver, SystemAccount: s.trust.system,
 	}
@@ -131,7 +136,7 @@ func (s *Server) makeStream(ctx context.Context, prefix string) error {
 		return fmt.Errorf("connect to embedded NATS: %w", err)
 	}
 	defer nc.Close()
-	return EnsureStreams(ctx, nc, StreamOptions{Prefix: prefix, Replicas: 1})
+	return EnsureStreams(ctx, nc, StreamOptions{Prefix: prefix, Replicas: 1, Async: true})
 }
 
 // URL is the address that clients connect to: nats://host:port.

@@ -14,14 +14,19 @@ import (
 	"github.com/sallyport/sallyport/event"
 )
 
-// dedupeWindow is how long the server remembers event ids. It serves only to
-// show a repeated id as an error; no event is published twice on purpose.
+// dedupeWindow is how long the server remembers event ids. It shows a repeated id as
+// an error, and keeps out what a gateway publishes again after a crash; what comes
+// again later than that is in the stream twice, and recorders leave it out.
 const dedupeWindow = 2 * time.Minute
 
 // StreamOptions are what of the streams is configurable.
 type StreamOptions struct {
 	Prefix   string // subject prefix; "" is sallyport
 	Replicas int    // 0 is 1
+	// Async makes the stream of events one that acknowledges before it has synced,
+	// because gateways have events in a file of their own. Only for the embedded server,
+	// whose sync interval is SyncInterval. The other streams sync always.
+	Async bool
 }
 
 // EnsureStreams makes the streams of events and of approvals and the buckets of
@@ -62,8 +67,28 @@ func EnsureStreams(ctx context.Context, nc *nats.Conn, o StreamOptions) error {
 	return nil
 }
 
+// AcknowledgesEarly reports that the server acknowledges events before they are on its
+// disk, where they are SyncInterval later.
+func AcknowledgesEarly(ctx context.Context, nc *nats.Conn) (bool, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return false, fmt.Errorf("JetStream: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	stream, err := js.Stream(ctx, EventsStream)
+	if err != nil {
+		return false, fmt.Errorf("look at stream %s: %w", EventsStream, err)
+	}
+	return stream.CachedInfo().Config.PersistMode == jetstream.AsyncPersistMode, nil
+}
+
 func eventsConfig(o StreamOptions) jetstream.StreamConfig {
-	return appendOnly(o, EventsStream, "Sallyport events: append only", o.Prefix+".events.>")
+	c := appendOnly(o, EventsStream, "Sallyport events: append only", o.Prefix+".events.>")
+	if o.Async {
+		c.PersistMode = jetstream.AsyncPersistMode
+	}
+	return c
 }
 
 func approvalsConfig(o StreamOptions) jetstream.StreamConfig {
@@ -121,10 +146,10 @@ const pendingAge = 48 * time.Hour
 func checkPending(have, want jetstream.StreamConfig) error {
 	switch {
 	case !slices.Equal(have.Subjects, want.Subjects), have.Storage != want.Storage, have.MaxMsgsPerSubject != 1,
-		have.Discard != want.Discard, have.Retention != want.Retention, !have.AllowDirect, have.NoAck, have.Sealed,
+		have.Discard != want.Discard, have.Retention != want.Retention, !have.AllowDirect, have.PersistMode != jetstream.DefaultPersistMode, have.NoAck, have.Sealed,
 		have.MaxAge != 0 && have.MaxAge < pendingAge, have.Mirror != nil, len(have.Sources) > 0, have.RePublish != nil, have.SubjectTransform != nil,
 		have.Replicas < want.Replicas:
-		return fmt.Errorf("stream %s exists with settings that could lose or show the state of approvals or revocations: it must be that of a key-value bucket in files with history 1, discard new, direct get and a max_age of %s or more, without mirror, sources, republish or transform, with %d replicas; change them, or use another NATS account", want.Name, pendingAge, want.Replicas)
+		return fmt.Errorf("stream %s exists with settings that could lose or show the state of approvals or revocations: it must be that of a key-value bucket in files with history 1, discard new, direct get and a max_age of %s or more, persist_mode default, without mirror, sources, republish or transform, with %d replicas; change them, or use another NATS account", want.Name, pendingAge, want.Replicas)
 	}
 	return nil
 }
@@ -157,6 +182,9 @@ func checkStream(have, want jetstream.StreamConfig) error {
 	expect(!have.AllowMsgTTL, "allow_msg_ttl must be off")
 	expect(!have.NoAck, "no_ack must be off")
 	expect(!have.Sealed, "it must not be sealed")
+	// Gateways have events in a file until they are settled, so that both modes do:
+	// see AcknowledgesEarly.
+	expect(have.PersistMode == jetstream.DefaultPersistMode || have.Name == EventsStream, "persist_mode must be default")
 	expect(have.MaxAge == 0, "max_age must be 0")
 	expect(have.MaxMsgsPerSubject <= 0, "max_msgs_per_subject must be unlimited")
 	expect(have.Duplicates > 0, "duplicate_window must be above 0")

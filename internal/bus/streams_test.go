@@ -79,6 +79,39 @@ func TestEnsureStreamsRefusesForeignSettings(t *testing.T) {
 	}
 }
 
+// Behind a gateway's file the stream of events need not sync each message, and one of
+// an earlier version, which does, goes on. What approvals are kept in always syncs.
+func TestOnlyEventsAreAcknowledgedEarly(t *testing.T) {
+	nc, js := plain(t)
+	o := StreamOptions{Async: true}
+	for range 2 {
+		if err := EnsureStreams(t.Context(), nc, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]jetstream.PersistModeType{EventsStream: jetstream.AsyncPersistMode, ApprovalsStream: jetstream.DefaultPersistMode, "KV_" + PendingBucket: jetstream.DefaultPersistMode} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.CachedInfo().Config.PersistMode; got != want {
+			t.Errorf("stream %s has persist mode %s, want %s", name, got, want)
+		}
+	}
+	if early, err := AcknowledgesEarly(t.Context(), nc); err != nil || !early {
+		t.Error(early, err)
+	}
+	nc, _ = plain(t)
+	for _, o := range []StreamOptions{{}, {Async: true}} { // made by an earlier version, then found
+		if err := EnsureStreams(t.Context(), nc, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if early, err := AcknowledgesEarly(t.Context(), nc); err != nil || early {
+		t.Error(early, err)
+	}
+}
+
 // The stream of approvals and the bucket are held to their settings, too.
 func TestEnsureStreamsChecksApprovals(t *testing.T) {
 	for name, c := range map[string]func() jetstream.StreamConfig{
@@ -110,6 +143,16 @@ func TestEnsureStreamsChecksApprovals(t *testing.T) {
 		"state in memory": func() jetstream.StreamConfig {
 			c := pendingConfig(StreamOptions{})
 			c.Storage = jetstream.MemoryStorage
+			return c
+		},
+		"state that is acknowledged early": func() jetstream.StreamConfig {
+			c := pendingConfig(StreamOptions{})
+			c.PersistMode = jetstream.AsyncPersistMode
+			return c
+		},
+		"approvals that are acknowledged early": func() jetstream.StreamConfig {
+			c := approvalsConfig(StreamOptions{Prefix: "sallyport"})
+			c.PersistMode = jetstream.AsyncPersistMode
 			return c
 		},
 		"state of other subjects": func() jetstream.StreamConfig {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,9 +15,35 @@ import (
 )
 
 // readiness is what /readyz answers. The zero value is not ready.
-type readiness struct{ up atomic.Bool }
+type readiness struct {
+	up atomic.Bool
+
+	mu     sync.Mutex // guards checks
+	checks []func() error
+}
 
 func (r *readiness) set(up bool) { r.up.Store(up) }
+
+// require has /readyz ask a part whether it can do its work.
+func (r *readiness) require(check func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.checks = append(r.checks, check)
+}
+
+// err says why the process is not ready; nil where it is.
+func (r *readiness) err() error {
+	if !r.up.Load() {
+		return errors.New("starting, or draining")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all error
+	for _, check := range r.checks {
+		all = errors.Join(all, check())
+	}
+	return all
+}
 
 // startAdmin serves /healthz, /readyz and /metrics. There is no pprof here: a heap
 // profile holds whatever the process holds.
@@ -28,8 +55,8 @@ func (s *Server) startAdmin(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !s.ready.up.Load() {
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
+		if err := s.ready.err(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = io.WriteString(w, "ready\n")

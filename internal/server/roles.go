@@ -144,7 +144,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 			return err
 		}
 	}
-	publisher, err := recorder.NewPublisher(recorder.PublisherOptions{Conn: conn, Prefix: c.NATS.SubjectPrefix, Now: s.opts.Now})
+	publisher, err := s.startPublisher(ctx, recorder.PublisherOptions{Conn: conn})
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	source := "sallyport/" + eventIDs.New()
+	source := publisher.Source()
 	var broker *approvals.Broker
 	revoked, err := revocation.NewList(ctx, revocation.Options{
 		Conn: conn, Prefix: c.NATS.SubjectPrefix, Source: source, Targets: slices.Collect(maps.Keys(c.Targets)), Now: s.opts.Now, Log: s.opts.Log,

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/recorder"
 )
 
 // Role is one of the parts that a process can play.
@@ -53,6 +54,7 @@ type Server struct {
 	registry *prometheus.Registry
 	ready    *readiness
 	embedded *bus.Server
+	events   *recorder.Publisher // nil without the gateway role
 
 	// Addresses, set by Start; nil where the role or listener is off.
 	Proxy, ProxyTLS, Admin net.Addr

@@ -145,6 +145,7 @@ func (l *Log) write(b *Batch, first uint64) error {
 		l.mu.Lock()
 		l.durable = first + uint64(to) - 1
 		l.segments[len(l.segments)-1].used += int64(len(piece))
+		l.written += int64(len(piece))
 		l.mu.Unlock()
 		from = to
 	}
@@ -171,7 +172,7 @@ func (l *Log) seal(b *Batch, from, to int, seed uint32) {
 
 // put writes at the end of the current segment and syncs.
 func (l *Log) put(piece []byte) error {
-	if _, err := l.current.WriteAt(piece, l.offset); err != nil {
+	if _, err := l.o.write(l.current, piece, l.offset); err != nil {
 		// What was written of it must not be found behind a shorter record that comes
 		// in its place.
 		if zero := writeZeros(l.current, l.offset, l.offset+int64(len(piece))); zero != nil {

@@ -211,6 +211,103 @@ func TestEveryFlipIsFound(t *testing.T) {
 	}
 }
 
+// A record in the place of another one, whole and with its checksum, is damage, in a
+// closed segment and in the last one.
+func TestRecordsInAnotherPlace(t *testing.T) {
+	dir := t.TempDir()
+	l := quick(t, dir)
+	record := make([]byte, 200)
+	for range 30 {
+		if _, err := l.Append(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := l.segments[len(l.segments)-1].path
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{segmentPath(dir, 1), last} {
+		broken := snapshot(t, dir)
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := padded(len(record))
+		copy(b[headerSize+2*n:headerSize+3*n], b[headerSize+n:headerSize+2*n])
+		if err := os.WriteFile(filepath.Join(broken, filepath.Base(path)), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Open(Options{Dir: broken, SegmentSize: minSegmentSize})
+		if err == nil {
+			t.Cleanup(func() { _ = again.Close() })
+			r := again.Read(1)
+			for err == nil && r.next <= again.Last() {
+				_, _, err = r.Next(t.Context())
+			}
+			r.Close()
+		}
+		var damage *DamageError
+		if !errors.As(err, &damage) || filepath.Base(damage.File) != filepath.Base(path) || damage.Offset != int64(headerSize+2*n) {
+			t.Fatalf("%s: %v", filepath.Base(path), err)
+		}
+	}
+}
+
+// Records of one size, in segments that held others of that size: after a crash none
+// of the old ones follows the new ones.
+func TestStaleRecordsAreNotRead(t *testing.T) {
+	dir := t.TempDir()
+	l := quick(t, dir)
+	record := make([]byte, 200)
+	for range 200 {
+		if _, err := l.Append(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Cut(l.Last()); err != nil {
+			t.Fatal(err)
+		}
+		again := quick(t, snapshot(t, dir))
+		if again.Last() != l.Last() {
+			t.Fatalf("last is %d, want %d", again.Last(), l.Last())
+		}
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSegmentOfAnotherLog(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	for _, d := range []string{dir, other} {
+		l := quick(t, d)
+		add(t, l, 40)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := func(d string) string {
+		paths, err := filepath.Glob(filepath.Join(d, "*.wal"))
+		if err != nil || len(paths) < 3 {
+			t.Fatal(paths, err)
+		}
+		return paths[1]
+	}
+	b, err := os.ReadFile(second(other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(second(dir), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var damage *DamageError
+	if l, err := Open(Options{Dir: dir, SegmentSize: minSegmentSize}); !errors.As(err, &damage) {
+		if err == nil {
+			_ = l.Close()
+		}
+		t.Fatalf("a segment of another log was taken: %v", err)
+	}
+}
+
 func mustFirst(t *testing.T, path string) uint64 {
 	t.Helper()
 	first, ok := firstOf(filepath.Base(path))

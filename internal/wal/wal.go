@@ -60,7 +60,9 @@ type Options struct {
 	Synced func(took time.Duration, bytes int)
 	Now    func() time.Time // for Synced; nil is time.Now
 
-	sync func(*os.File) error // fdatasync, in tests something that fails
+	// fdatasync and pwrite; in tests something that fails.
+	sync  func(*os.File) error
+	write func(f *os.File, b []byte, at int64) (int, error)
 }
 
 // Log is an open write-ahead file. Use Open; safe for concurrent use.
@@ -74,6 +76,7 @@ type Log struct {
 	pending  *Batch     // what the committer takes next
 	next     uint64     // position of the next record
 	durable  uint64     // last position that is synced
+	written  int64      // bytes of records that were synced since Open
 	segments []segment  // in order of first; the last one is written to
 	changed  chan struct{}
 	broken   error // nothing more is accepted
@@ -97,6 +100,9 @@ func Open(o Options) (_ *Log, err error) {
 	}
 	if o.sync == nil {
 		o.sync = syncData
+	}
+	if o.write == nil {
+		o.write = (*os.File).WriteAt
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -153,6 +159,17 @@ func (l *Log) Size() int64 {
 	}
 	return n
 }
+
+// Written is the bytes of all records that became durable since Open, as SizeOf counts
+// them.
+func (l *Log) Written() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written
+}
+
+// SizeOf is the room that a record of n bytes takes.
+func SizeOf(n int) int64 { return int64(padded(n)) }
 
 // Err is why nothing is accepted any more; nil while records are.
 func (l *Log) Err() error {

@@ -316,6 +316,46 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	expect(t, l, l.Last())
 }
 
+// A write that fails half way leaves nothing behind, and takes neither the last record
+// nor the positions.
+func TestFailedWrite(t *testing.T) {
+	dir := t.TempDir()
+	failing := false
+	write := func(f *os.File, b []byte, at int64) (int, error) {
+		n, err := f.WriteAt(b, at)
+		if err == nil && failing {
+			err = syscall.ENOSPC
+		}
+		return n, err
+	}
+	l := openWith(t, Options{Dir: dir, SegmentSize: minSegmentSize, write: write})
+	record := make([]byte, 500)
+	for range 40 { // the failure is also the first write into a segment
+		failing = true
+		if _, err := l.Append(t.Context(), record, record); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("acknowledged: %v", err)
+		}
+		last := l.Last()
+		if err := l.Cut(last); err != nil {
+			t.Fatal(err)
+		}
+		if first := l.First(); last > 0 && first > last {
+			t.Fatalf("the last record went: first is %d, last %d", first, last)
+		}
+		failing = false
+		if position, err := l.Append(t.Context(), record); err != nil || position != last+1 {
+			t.Fatal(position, err)
+		}
+		again := quick(t, snapshot(t, dir))
+		if again.Last() != last+1 {
+			t.Fatalf("after a crash last is %d, want %d: of the failed batch something is left", again.Last(), last+1)
+		}
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // New segments cannot be made: what waits for one fails, and later records get the
 // positions anew.
 func TestNoRoomForASegment(t *testing.T) {
