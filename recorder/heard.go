@@ -15,7 +15,7 @@ const (
 	behindMost  = 10 * time.Second // nor does one that has not confirmed what is older
 	forgotAfter = 10 * time.Minute // nothing is kept for one that is silent for longer
 	groupSpan   = 200 * time.Millisecond
-	groupMost   = 256
+	groupMost   = 64
 	maxHeard    = 64
 )
 
