@@ -39,6 +39,7 @@ const (
 	recordHeader = 24
 	suffix       = ".wal"
 	sparePrefix  = "spare-"
+	zeroPiece    = 4 << 20
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -134,10 +135,13 @@ func (l *Log) makeFile(path string) (_ *os.File, err error) {
 			err = errors.Join(err, os.Remove(path))
 		}
 	}()
-	if err := writeZeros(f, 0, l.o.SegmentSize); err != nil {
-		return nil, err
+	// In pieces: one sync of all of it would hold up those of records for as long.
+	for at := int64(0); at < l.o.SegmentSize; at += zeroPiece {
+		if err := errors.Join(writeZeros(f, at, min(at+zeroPiece, l.o.SegmentSize)), l.o.sync(f)); err != nil {
+			return nil, err
+		}
 	}
-	return f, l.o.sync(f)
+	return f, f.Sync() // its size, too
 }
 
 func writeZeros(f *os.File, from, to int64) error {
