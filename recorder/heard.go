@@ -19,14 +19,6 @@ const (
 	maxHeard    = 64
 )
 
-// confirmation is what a recorder says on <prefix>.recorders.<name>: all up to Stream, a
-// sequence of the stream, is acknowledged and on its disk.
-type confirmation struct {
-	Recorder string    `json:"recorder"`
-	Stream   uint64    `json:"stream"`
-	Time     time.Time `json:"time"`
-}
-
 // heard is what recorders say, and to which positions of the file it refers.
 type heard struct {
 	now func() time.Time
@@ -55,9 +47,9 @@ func newHeard(now func() time.Time) *heard {
 
 // listen takes what recorders say, which anybody with a recorder's creds can.
 func (h *heard) listen(conn *nats.Conn, prefix string) (*nats.Subscription, error) {
-	sub, err := conn.Subscribe(prefix+".recorders.*", func(m *nats.Msg) {
-		var c confirmation
-		if len(m.Data) > 1<<10 || json.Unmarshal(m.Data, &c) != nil || m.Subject != prefix+".recorders."+c.Recorder || strings.ContainsAny(c.Recorder, ".*> ") {
+	sub, err := conn.Subscribe(HeartbeatSubject(prefix, "*"), func(m *nats.Msg) {
+		var c Heartbeat
+		if len(m.Data) > 1<<10 || json.Unmarshal(m.Data, &c) != nil || m.Subject != HeartbeatSubject(prefix, c.Recorder) || strings.ContainsAny(c.Recorder, ".*> ") {
 			return // says nothing that could be relied on
 		}
 		h.confirm(c)
@@ -70,7 +62,7 @@ func (h *heard) listen(conn *nats.Conn, prefix string) (*nats.Subscription, erro
 
 // confirm takes what a recorder says. The time of the message is not used: clocks of
 // other machines differ.
-func (h *heard) confirm(c confirmation) {
+func (h *heard) confirm(c Heartbeat) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, known := h.recorders[c.Recorder]; !known && len(h.recorders) >= maxHeard {

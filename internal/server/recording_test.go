@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/server"
 )
@@ -19,5 +20,25 @@ func TestReadyWithRecorders(t *testing.T) {
 	}
 	if err := getItem(t, c, &url.URL{Scheme: "http", Host: s.Proxy.String()}); err == nil {
 		t.Error("a request went through without a recorder")
+	}
+}
+
+// The recorder of the same process is one.
+func TestReadyWithItsOwnRecorder(t *testing.T) {
+	c := configure(t, startAWS(t), loopback+"\nrecord: {require_recorders: 1}\n")
+	s := start(t, c)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); ; <-tick.C {
+		status, body := get(t, s, "/readyz")
+		if status == http.StatusOK {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	if err := getItem(t, c, &url.URL{Scheme: "http", Host: s.Proxy.String()}); err != nil {
+		t.Error(err)
 	}
 }
