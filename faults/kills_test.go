@@ -191,6 +191,13 @@ func (r *rig) check(t *testing.T, answers <-chan got, deaths map[string]int) {
 			}
 		}
 	}
+	report, err := records.Verify(t.Context(), recorder.VerifyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.OK || report.Alarms > 0 {
+		t.Errorf("verify: %d alarms, %d problems: %+v", report.Alarms, report.ProblemsTotal, report.Problems)
+	}
 	twice := 0
 	for _, n := range lines {
 		twice += n - 1
@@ -199,5 +206,5 @@ func (r *rig) check(t *testing.T, answers <-chan got, deaths map[string]int) {
 		t.Errorf("forwarded %d, complete %d, deaths %v: this proves nothing", forwarded, complete, deaths)
 	}
 	text := strings.TrimPrefix(fmt.Sprint(deaths), "map")
-	t.Logf("killed %s; requests on record %d, allowed %d, reached AWS %d, complete answers %d, on record %d; lines twice %d, damaged %d", text, len(requests), len(allowedPaths), forwarded, complete, len(responses), twice, damaged)
+	t.Logf("killed %s; requests on record %d, allowed %d, reached AWS %d, complete answers %d, on record %d; lines twice %d, damaged %d, whole %v", text, len(requests), len(allowedPaths), forwarded, complete, len(responses), twice, damaged, report.OK)
 }

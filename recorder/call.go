@@ -204,7 +204,7 @@ func (c *Call) Add(e event.Event) {
 // OfCall reports a kind that belongs to an exchange.
 func OfCall(k event.Kind) bool {
 	switch k {
-	case event.KindSessionOpened, event.KindSessionClosed, event.KindCheckpoint, event.KindAlarm, event.KindRemoved:
+	case event.KindSessionOpened, event.KindSessionClosed, event.KindRevoked, event.KindCheckpoint, event.KindAlarm, event.KindRemoved:
 		return false
 	}
 	return true

@@ -197,7 +197,7 @@ func (x *Index) Sessions(ctx context.Context, q Query) ([]recorder.Summary, erro
 	if err != nil {
 		return nil, err
 	}
-	cond := "1"
+	cond := "(s.id <> 'none' OR s.refused > 0)" // else it is the gateways' and recorders' own events
 	if len(w.text) > 0 {
 		cond = "EXISTS (SELECT 1 FROM calls c WHERE c.session = iif(s.id = 'none', '', s.id) AND " + w.String() + ")"
 	}
