@@ -91,5 +91,5 @@ func testAWSCLI(t *testing.T, program string, newPaths bool) {
 			t.Errorf("sessions show does not mention %s:\n%s", want, story)
 		}
 	}
-	noCanary(t, filepath.Join(w.dir, "state"), "canary-hunter2", "gateway-secret", "eyJ")
+	noCanary(t, filepath.Join(w.dir, "state"), "canary-hunter2", "gateway-secret")
 }
