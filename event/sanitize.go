@@ -156,10 +156,6 @@ func cleaned(d Data) Data {
 		return &c
 	case interface{ cleaned() Data }:
 		return d.cleaned()
-	case *ApprovalVote:
-		return d.cleaned()
-	case *Revoked:
-		return d.cleaned()
 	case *Credential:
 		c := *d
 		c.Common.clean()

@@ -26,6 +26,7 @@ type pump struct {
 	start uint64 // last position when the file was opened
 
 	mu      sync.Mutex // guards what follows
+	looked  bool       // at the stream, whether it has what was acknowledged before the start
 	acked   uint64     // all up to here are in the stream
 	bytes   int64      // of what was published behind start
 	sent    uint64     // highest position that may have reached the stream
@@ -203,17 +204,7 @@ func (q *pump) advance(f flight) {
 	if f.position > q.start {
 		q.bytes += f.size
 	}
-	n := 0
-	for _, w := range q.waiting {
-		if w.position <= q.acked {
-			w.done <- nil
-		} else {
-			q.waiting[n] = w
-			n++
-		}
-	}
-	clear(q.waiting[n:])
-	q.waiting = q.waiting[:n]
+	q.answer()
 }
 
 // checkAck refuses an acknowledgement by a stream that only overlaps ours.
@@ -227,7 +218,7 @@ func checkAck(ack *jetstream.PubAck, id string) error {
 // published returns when all up to a position is in the stream.
 func (q *pump) published(ctx context.Context, position uint64) error {
 	q.mu.Lock()
-	if q.acked >= position {
+	if q.looked && q.acked >= position {
 		q.mu.Unlock()
 		return q.stopped()
 	}
@@ -265,6 +256,7 @@ func (q *pump) lag() (events uint64, bytes int64, failed error) {
 func (q *pump) compare(ctx context.Context) error {
 	sequence := q.p.heard.highest()
 	if sequence == 0 {
+		q.settle()
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.p.o.Timeout)
@@ -281,7 +273,31 @@ func (q *pump) compare(ctx context.Context) error {
 		q.mu.Unlock()
 		q.p.heard.forgetPublished()
 	}
+	q.settle()
 	return nil
+}
+
+// settle is for the first look at the stream: until then nobody knows what is in it.
+func (q *pump) settle() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.looked = true
+	q.answer()
+}
+
+// answer ends the waits for what is in the stream.
+func (q *pump) answer() {
+	n := 0
+	for _, w := range q.waiting {
+		if w.position <= q.acked {
+			w.done <- nil
+		} else {
+			q.waiting[n] = w
+			n++
+		}
+	}
+	clear(q.waiting[n:])
+	q.waiting = q.waiting[:n]
 }
 
 // reconnected has the stream looked at again.
