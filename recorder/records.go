@@ -58,7 +58,7 @@ func (r Records) List() ([]Summary, []Problem, error) {
 			sum = &Summary{Session: id}
 			by[id] = sum
 		}
-		sum.add(e.Event)
+		sum.Add(e.Event)
 		return nil
 	})
 	if err != nil {
@@ -89,7 +89,8 @@ func problemOf(e Entry) Problem {
 	return p
 }
 
-func (s *Summary) add(e event.Event) {
+// Add sums an event of the session up. Events may come in any order.
+func (s *Summary) Add(e event.Event) {
 	h := e.Data.Head()
 	if s.First.IsZero() || e.Time.Before(s.First) {
 		s.First = e.Time

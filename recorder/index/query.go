@@ -201,24 +201,17 @@ func (x *Index) Sessions(ctx context.Context, q Query) ([]recorder.Summary, erro
 	if len(w.text) > 0 {
 		cond = "EXISTS (SELECT 1 FROM calls c WHERE c.session = iif(s.id = 'none', '', s.id) AND " + w.String() + ")"
 	}
-	rows, err := x.db.QueryContext(ctx, `SELECT id, issuer, subject, label, groups, first, last, calls, allowed, denied, asked, refused, masked, closed, targets
-		FROM sessions s WHERE `+cond+` ORDER BY last DESC, id DESC LIMIT ?`, append(w.args, limit(q.Limit))...)
+	rows, err := x.db.QueryContext(ctx, "SELECT "+sessionColumns+" FROM sessions s WHERE "+cond+" ORDER BY last DESC, id DESC LIMIT ?", append(w.args, limit(q.Limit))...)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
 	defer rows.Close()
 	out := []recorder.Summary{}
 	for rows.Next() {
-		var s recorder.Summary
-		var first, last int64
-		var groups, targets string
-		if err := rows.Scan(&s.Session, &s.User.Issuer, &s.User.Subject, &s.User.Label, &groups, &first, &last, &s.Calls, &s.Allowed, &s.Denied, &s.Asked, &s.Refused, &s.Masked, &s.Closed, &targets); err != nil {
+		s, err := scanSession(rows)
+		if err != nil {
 			return nil, fmt.Errorf("list sessions: %w", err)
 		}
-		if err := errors.Join(json.Unmarshal([]byte(groups), &s.User.Groups), json.Unmarshal([]byte(targets), &s.Targets)); err != nil {
-			return nil, fmt.Errorf("list sessions: %w", err)
-		}
-		s.First, s.Last = time.Unix(0, first).UTC(), time.Unix(0, last).UTC()
 		out = append(out, s)
 	}
 	return out, rows.Err()

@@ -2,54 +2,11 @@ package index
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/recorder"
 )
-
-// session is a row of sessions. Times are ns since 1970.
-type session struct {
-	id, issuer, subject, label                     string
-	groups, targets                                []string
-	first, last                                    int64
-	calls, allowed, denied, asked, refused, masked int
-	closed                                         bool
-}
-
-func (s *session) add(e event.Event) {
-	at := e.Time.UnixNano()
-	s.first, s.last = min(s.first, at), max(s.last, at)
-	if e.Data.Head().Enriches != "" { // the gateway's own look, not a call of the agent's
-		return
-	}
-	if u := e.Data.Head().UserIdentity; s.subject == "" && s.id != event.NoSession {
-		s.issuer, s.subject, s.label, s.groups = u.Issuer, u.Subject, u.Label, u.Groups
-	}
-	switch d := e.Data.(type) {
-	case *event.Request:
-		s.calls++
-		if d.Target != "" && !slices.Contains(s.targets, d.Target) {
-			s.targets = append(s.targets, d.Target)
-		}
-	case *event.Decision:
-		switch d.Effect {
-		case "allow":
-			s.allowed++
-		case "deny":
-			s.denied++
-		}
-	case *event.ApprovalPending:
-		s.asked++
-	case *event.Refused:
-		s.refused += 1 + d.Repeated
-	case *event.Response:
-		s.masked += len(d.Findings) + d.FindingsOmitted
-	case *event.SessionClosed:
-		s.closed = true
-	}
-}
 
 // row is a row of calls.
 type row struct {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/recorder"
@@ -116,7 +117,7 @@ type batch struct {
 	n        int
 	calls    map[string]*row
 	order    []*row
-	sessions map[string]*session
+	sessions map[string]*recorder.Summary
 	names    map[name]int64
 }
 
@@ -126,7 +127,7 @@ type name struct {
 }
 
 func newBatch(ctx context.Context, tx *sql.Tx) *batch {
-	return &batch{ctx: ctx, tx: tx, calls: map[string]*row{}, sessions: map[string]*session{}, names: map[name]int64{}}
+	return &batch{ctx: ctx, tx: tx, calls: map[string]*row{}, sessions: map[string]*recorder.Summary{}, names: map[name]int64{}}
 }
 
 func (b *batch) add(e recorder.Entry) error {
@@ -142,7 +143,7 @@ func (b *batch) add(e recorder.Entry) error {
 	if err != nil {
 		return err
 	}
-	s.add(e.Event)
+	s.Add(e.Event)
 	if !recorder.OfCall(e.Event.Kind()) {
 		return nil
 	}
@@ -155,7 +156,7 @@ func (b *batch) add(e recorder.Entry) error {
 }
 
 // session is the row of an event's session, from this batch or from the index.
-func (b *batch) session(e event.Event) (*session, error) {
+func (b *batch) session(e event.Event) (*recorder.Summary, error) {
 	id := e.Session()
 	if id == "" {
 		id = event.NoSession
@@ -163,18 +164,30 @@ func (b *batch) session(e event.Event) (*session, error) {
 	if s := b.sessions[id]; s != nil {
 		return s, nil
 	}
-	s := &session{id: id, first: 1<<63 - 1}
-	var groups, targets string
-	err := b.tx.QueryRowContext(b.ctx, "SELECT issuer, subject, label, groups, first, last, calls, allowed, denied, asked, refused, masked, closed, targets FROM sessions WHERE id = ?", id).
-		Scan(&s.issuer, &s.subject, &s.label, &groups, &s.first, &s.last, &s.calls, &s.allowed, &s.denied, &s.asked, &s.refused, &s.masked, &s.closed, &targets)
-	if err == nil {
-		err = errors.Join(json.Unmarshal([]byte(groups), &s.groups), json.Unmarshal([]byte(targets), &s.targets))
+	s, err := scanSession(b.tx.QueryRowContext(b.ctx, "SELECT "+sessionColumns+" FROM sessions WHERE id = ?", id))
+	if errors.Is(err, sql.ErrNoRows) {
+		s, err = recorder.Summary{Session: id}, nil
 	}
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
-	b.sessions[id] = s
-	return s, nil
+	b.sessions[id] = &s
+	return &s, nil
+}
+
+const sessionColumns = "id, issuer, subject, label, groups, first, last, calls, allowed, denied, asked, refused, masked, closed, targets"
+
+// scanSession reads the columns of a session.
+func scanSession(row interface{ Scan(into ...any) error }) (recorder.Summary, error) {
+	var s recorder.Summary
+	var first, last int64
+	var groups, targets string
+	err := row.Scan(&s.Session, &s.User.Issuer, &s.User.Subject, &s.User.Label, &groups, &first, &last, &s.Calls, &s.Allowed, &s.Denied, &s.Asked, &s.Refused, &s.Masked, &s.Closed, &targets)
+	if err != nil {
+		return s, err
+	}
+	s.First, s.Last = time.Unix(0, first).UTC(), time.Unix(0, last).UTC()
+	return s, errors.Join(json.Unmarshal([]byte(groups), &s.User.Groups), json.Unmarshal([]byte(targets), &s.Targets))
 }
 
 func (b *batch) call(e recorder.Entry) (*row, error) {
@@ -197,17 +210,17 @@ func (b *batch) call(e recorder.Entry) (*row, error) {
 
 func (b *batch) flush() error {
 	for _, s := range b.sessions {
-		groups, err := json.Marshal(s.groups)
+		groups, err := json.Marshal(s.User.Groups)
 		if err != nil {
 			return err
 		}
-		slices.Sort(s.targets)
-		targets, err := json.Marshal(s.targets)
+		slices.Sort(s.Targets)
+		targets, err := json.Marshal(s.Targets)
 		if err != nil {
 			return err
 		}
 		if _, err := b.tx.ExecContext(b.ctx, "INSERT OR REPLACE INTO sessions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-			s.id, s.issuer, s.subject, s.label, string(groups), s.first, s.last, s.calls, s.allowed, s.denied, s.asked, s.refused, s.masked, s.closed, string(targets)); err != nil {
+			s.Session, s.User.Issuer, s.User.Subject, s.User.Label, string(groups), s.First.UnixNano(), s.Last.UnixNano(), s.Calls, s.Allowed, s.Denied, s.Asked, s.Refused, s.Masked, s.Closed, string(targets)); err != nil {
 			return err
 		}
 	}
