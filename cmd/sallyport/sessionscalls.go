@@ -124,9 +124,11 @@ func writeCalls(w io.Writer, list []index.Call) error {
 		if c.Operation != "" {
 			call = c.Service + ":" + c.Operation
 		}
-		if c.Error != "" {
+		switch {
+		case c.Error == result: // said already
+		case c.Error != "":
 			result += " " + c.Error
-		} else if c.Status != 0 {
+		case c.Status != 0:
 			result += " " + strconv.Itoa(c.Status)
 		}
 		if c.Risk >= 0 {
