@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race race-rounds e2e lint vulncheck bench fuzz catalog detectors clean
+.PHONY: help build demo test race race-rounds faults e2e lint vulncheck bench fuzz catalog detectors clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,12 @@ demo: build ## the whole path in one process against a simulated AWS: read, mask
 test: ## all tests; those with real clients are skipped, and say so, where a client is missing
 	$(GO) test ./...
 
-race: ## all tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./...
+# e2e and faults start processes that are built without the detector.
+race: ## all tests in one process under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/faults$$')
+
+faults: ## 10,000 requests while gateway, NATS and recorder are killed at random
+	SALLYPORT_FAULTS=10000 $(GO) test ./faults -run TestRandomKills -count=1 -v -timeout 90m
 
 race-rounds: ## 10,000 rounds of approve, deny and expire at once: one end each, one forward at most
 	SALLYPORT_RACE_ROUNDS=10000 $(GO) test ./approvals -run 'TestRaces$$' -count=1 -v -timeout 30m

@@ -67,7 +67,7 @@ type PublisherOptions struct {
 
 	Timeout     time.Duration // for all that one call waits for; 0 is 5 s
 	MaxInFlight int           // calls that wait at once, beyond which one fails; 0 is 1024
-	SegmentSize int64         // of the file's segments; 0 is 64 MiB
+	SegmentSize int64         // of the file's segments; 0 is 16 MiB
 	Metrics     *PublisherMetrics
 	Now         func() time.Time // nil is time.Now
 	Log         *slog.Logger     // nil discards

@@ -24,7 +24,7 @@ import (
 
 const (
 	// DefaultSegmentSize is the size of a segment's file in bytes.
-	DefaultSegmentSize = 64 << 20
+	DefaultSegmentSize = 16 << 20
 	minSegmentSize     = 4 << 10
 	maxPending         = 16 << 20 // bytes that wait for their write, beyond which Queue waits
 	maxUnsynced        = 1 << 20  // bytes that are written without anybody waiting for them
