@@ -22,7 +22,7 @@ import (
 const File = "index.sqlite"
 
 // version is of the tables below.
-const version = 1
+const version = 2
 
 const schema = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT;
@@ -40,12 +40,13 @@ CREATE TABLE calls (
 	approval TEXT NOT NULL, approvers TEXT NOT NULL, aws TEXT NOT NULL, key TEXT NOT NULL, ended INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX calls_time ON calls (time);
-CREATE INDEX calls_session ON calls (session, time);
-CREATE INDEX calls_result ON calls (result, time);
-CREATE INDEX calls_subject ON calls (subject, time);
-CREATE INDEX calls_target ON calls (target, time);
+CREATE INDEX calls_session ON calls (session);
+CREATE INDEX calls_result ON calls (result);
+CREATE INDEX calls_subject ON calls (subject);
+CREATE INDEX calls_target ON calls (target);
 CREATE TABLE names (id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, text TEXT NOT NULL, UNIQUE (kind, text)) STRICT;
 CREATE TABLE has (name INTEGER NOT NULL, call INTEGER NOT NULL, PRIMARY KEY (name, call)) STRICT, WITHOUT ROWID;
+CREATE INDEX has_call ON has (call, name);
 CREATE TABLE problems (file TEXT NOT NULL, line INTEGER NOT NULL, why TEXT NOT NULL) STRICT;
 `
 
@@ -53,6 +54,9 @@ CREATE TABLE problems (file TEXT NOT NULL, line INTEGER NOT NULL, why TEXT NOT N
 const (
 	kindAction = iota
 	kindResource
+	kindSubject // these are columns of calls, and their names serve for globs alone
+	kindLabel
+	kindTarget
 )
 
 // Index is an open index. Use Open; close it after use.

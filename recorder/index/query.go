@@ -1,10 +1,12 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,101 +59,153 @@ type Call struct {
 	To        uint64             `json:"to"`
 }
 
-// where is a condition with its arguments.
+// most is how many values of one condition are asked for one by one.
+const most = 16
+
+// where is a condition on calls c. The calls that it chooses come in the order of the log
+// from an index, or by looking at every call from the last.
 type where struct {
 	text []string
 	args []any
+	from string // tables, calls c among them, and how they are gone through
 }
 
-func (w *where) add(text string, args ...any) {
-	w.text, w.args = append(w.text, text), append(w.args, args...)
+func (w where) and(text string, args ...any) where {
+	w.text, w.args = append(slices.Clip(w.text), text), append(slices.Clip(w.args), args...)
+	return w
 }
 
-func (w *where) String() string {
+func (w where) String() string {
 	if len(w.text) == 0 {
 		return "1"
 	}
 	return strings.Join(w.text, " AND ")
 }
 
-// of makes the condition on calls c.
-func (x *Index) of(ctx context.Context, q Query) (*where, error) {
-	w := &where{}
-	if !q.Since.IsZero() {
-		w.add("c.time >= ?", q.Since.UnixNano())
+// of makes the condition of a query: of several, of which each chooses a part, where one
+// of its fields has a few values. For each of these an index has the calls in order; for
+// all at once SQLite would have to sort them.
+func (x *Index) of(ctx context.Context, q Query) ([]where, error) {
+	w := where{from: "calls c"}
+	if !q.Since.IsZero() { // the order of the log is that of time, more or less
+		w = w.and("c.time >= ? AND c.row >= (SELECT ifnull(min(row), 0) FROM calls WHERE time >= ?)", q.Since.UnixNano(), q.Since.UnixNano())
 	}
 	if !q.Until.IsZero() {
-		w.add("c.time < ?", q.Until.UnixNano())
+		w = w.and("c.time < ?", q.Until.UnixNano())
 	}
 	if q.Session != "" {
 		id := q.Session
 		if id == event.NoSession {
 			id = ""
 		}
-		w.add("c.session = ?", id)
+		w = w.and("c.session = ?", id)
 	}
 	if q.Account != "" {
-		w.add("c.account = ?", q.Account)
+		w = w.and("c.account = ?", q.Account)
 	}
-	for _, f := range []struct{ column, glob string }{{"subject", q.Subject}, {"label", q.Label}, {"target", q.Target}} {
-		if f.glob == "" {
-			continue
-		}
-		if !strings.ContainsAny(f.glob, `*?`) {
-			w.add("c."+f.column+" = ?", f.glob)
-			continue
-		}
-		w.add("c."+f.column+" GLOB ?", strings.ReplaceAll(f.glob, "[", "[[]"))
-	}
-	if len(q.Results) > 0 {
-		text, err := json.Marshal(q.Results)
+	out := []where{w}
+	split := q.Session != "" // whose calls are few
+	each := func(values []any, one func(where, any) where, all func(where, string) where) error {
+		text, err := json.Marshal(values)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		w.add("c.result IN (SELECT value FROM json_each(?))", string(text))
+		if !split && len(values) <= most {
+			split = true
+			base := out[0]
+			out = nil
+			for _, v := range values {
+				out = append(out, one(base, v))
+			}
+			return nil
+		}
+		for i := range out {
+			out[i] = all(out[i], string(text))
+		}
+		return nil
 	}
 	for _, f := range []struct {
 		kind int
 		glob string
-	}{{kindAction, q.Action}, {kindResource, q.Resource}} {
+	}{{kindResource, q.Resource}, {kindAction, q.Action}} {
 		if f.glob == "" {
 			continue
 		}
-		ids, err := x.names(ctx, f.kind, f.glob)
+		ids, _, err := x.names(ctx, f.kind, f.glob)
+		if err == nil {
+			err = each(ids, func(w where, v any) where {
+				w.from = "has h CROSS JOIN calls c ON c.row = h.call"
+				return w.and("h.name = ?", v)
+			}, func(w where, all string) where {
+				return w.and("EXISTS (SELECT 1 FROM has o WHERE o.call = c.row AND o.name IN (SELECT value FROM json_each(?)))", all)
+			})
+		}
 		if err != nil {
 			return nil, err
 		}
-		w.add("c.row IN (SELECT call FROM has WHERE name IN (SELECT value FROM json_each(?)))", ids)
 	}
-	return w, nil
+	column := func(name string, values []any) error {
+		return each(values, func(w where, v any) where {
+			if name != "label" {
+				w.from = "calls c INDEXED BY calls_" + name
+			}
+			return w.and("c."+name+" = ?", v)
+		}, func(w where, all string) where {
+			return w.and("c."+name+" IN (SELECT value FROM json_each(?))", all)
+		})
+	}
+	if len(q.Results) > 0 {
+		values := make([]any, len(q.Results))
+		for i, r := range q.Results {
+			values[i] = string(r)
+		}
+		if err := column("result", values); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range []struct {
+		name, glob string
+		kind       int
+	}{{"subject", q.Subject, kindSubject}, {"target", q.Target, kindTarget}, {"label", q.Label, kindLabel}} {
+		if f.glob == "" {
+			continue
+		}
+		_, values, err := x.names(ctx, f.kind, f.glob)
+		if err == nil {
+			err = column(f.name, values)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
-// names is the ids of the names that a glob matches, as JSON.
-func (x *Index) names(ctx context.Context, kind int, glob string) (string, error) {
+// names is the ids and the texts of the names that a glob matches.
+func (x *Index) names(ctx context.Context, kind int, glob string) (ids, texts []any, err error) {
 	if kind == kindAction {
 		glob = strings.ToLower(glob)
 	}
 	rows, err := x.db.QueryContext(ctx, "SELECT id, text FROM names WHERE kind = ?", kind)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	defer rows.Close()
-	ids := []int64{}
 	for rows.Next() {
 		var id int64
 		var text string
 		if err := rows.Scan(&id, &text); err != nil {
-			return "", err
+			return nil, nil, err
 		}
+		compared := text
 		if kind == kindAction {
-			text = strings.ToLower(text)
+			compared = strings.ToLower(text)
 		}
-		if match.Match(text, glob) {
-			ids = append(ids, id)
+		if match.Match(compared, glob) {
+			ids, texts = append(ids, id), append(texts, text)
 		}
 	}
-	out, err := json.Marshal(ids)
-	return string(out), errors.Join(err, rows.Err())
+	return ids, texts, rows.Err()
 }
 
 func limit(n int) int {
@@ -163,24 +217,55 @@ func limit(n int) int {
 
 // Calls lists calls, the latest first.
 func (x *Index) Calls(ctx context.Context, q Query) ([]Call, error) {
-	w, err := x.of(ctx, q)
+	parts, err := x.of(ctx, q)
 	if err != nil {
 		return nil, err
 	}
+	var all []numbered
+	for _, w := range parts {
+		some, err := x.calls(ctx, w, q.Limit)
+		if err != nil {
+			return nil, fmt.Errorf("list calls: %w", err)
+		}
+		all = append(all, some...)
+	}
+	slices.SortFunc(all, func(a, b numbered) int { return cmp.Compare(b.row, a.row) })
+	all = slices.CompactFunc(all, func(a, b numbered) bool { return a.row == b.row })
+	if q.Limit > 0 {
+		all = all[:min(len(all), q.Limit)]
+	}
+	out := make([]Call, len(all))
+	for i, c := range all {
+		out[i] = c.Call
+	}
+	return out, nil
+}
+
+// numbered is a call with its place in the order of the log.
+type numbered struct {
+	row int64
+	Call
+}
+
+func (x *Index) calls(ctx context.Context, w where, n int) ([]numbered, error) {
+	order := "c.row"
+	if strings.HasPrefix(w.from, "has") {
+		order = "h.call" // the same, and in its index
+	}
 	//nolint:gosec // the condition is made of constants; what people give goes in as arguments
-	rows, err := x.db.QueryContext(ctx, `SELECT id, session, time, ended, issuer, subject, label, target, service, operation, level, region, account, resource, resources,
-		result, status, error, masked, risk, approval, approvers, aws, key, start, stop FROM calls c WHERE `+w.String()+` ORDER BY c.time DESC, c.id DESC LIMIT ?`, append(w.args, limit(q.Limit))...)
+	rows, err := x.db.QueryContext(ctx, `SELECT c.row, id, session, time, ended, issuer, subject, label, target, service, operation, level, region, account, resource, resources,
+		result, status, error, masked, risk, approval, approvers, aws, key, start, stop FROM `+w.from+` WHERE `+w.String()+` ORDER BY `+order+` DESC LIMIT ?`, append(slices.Clip(w.args), limit(n))...)
 	if err != nil {
-		return nil, fmt.Errorf("list calls: %w", err)
+		return nil, err
 	}
 	defer rows.Close()
-	out := []Call{}
+	var out []numbered
 	for rows.Next() {
-		var c Call
+		var c numbered
 		var at, ended int64
-		if err := rows.Scan(&c.ID, &c.Session, &at, &ended, &c.User.Issuer, &c.User.Subject, &c.User.Label, &c.Target, &c.Service, &c.Operation, &c.Level, &c.Region, &c.Account, &c.Resource, &c.Resources,
+		if err := rows.Scan(&c.row, &c.ID, &c.Session, &at, &ended, &c.User.Issuer, &c.User.Subject, &c.User.Label, &c.Target, &c.Service, &c.Operation, &c.Level, &c.Region, &c.Account, &c.Resource, &c.Resources,
 			&c.Result, &c.Status, &c.Error, &c.Masked, &c.Risk, &c.Approval, &c.Approvers, &c.AWSID, &c.KeyID, &c.From, &c.To); err != nil {
-			return nil, fmt.Errorf("list calls: %w", err)
+			return nil, err
 		}
 		if c.Time = time.Unix(0, at).UTC(); ended != 0 {
 			c.Ended = time.Unix(0, ended).UTC()
@@ -190,18 +275,39 @@ func (x *Index) Calls(ctx context.Context, q Query) ([]Call, error) {
 	return out, rows.Err()
 }
 
+// few is up to how many calls the sessions of are looked up one by one.
+const few = 2000
+
 // Sessions lists the sessions that have a call which q chooses, the latest first. A
 // query without conditions lists those without calls too.
 func (x *Index) Sessions(ctx context.Context, q Query) ([]recorder.Summary, error) {
-	w, err := x.of(ctx, q)
+	parts, err := x.of(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	cond := "(s.id <> 'none' OR s.refused > 0)" // else it is the gateways' and recorders' own events
-	if len(w.text) > 0 {
-		cond = "EXISTS (SELECT 1 FROM calls c WHERE c.session = iif(s.id = 'none', '', s.id) AND " + w.String() + ")"
+	cond, args := "(s.id <> 'none' OR s.refused > 0)", []any{} // else it is the gateways' and recorders' own events
+	if len(parts) != 1 || len(parts[0].text) > 0 {
+		cond = "0"
+		for _, w := range parts {
+			var n int
+			//nolint:gosec // as above
+			if err := x.db.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM "+w.from+" WHERE "+w.String()+" LIMIT ?)", append(slices.Clip(w.args), few)...).Scan(&n); err != nil {
+				return nil, fmt.Errorf("list sessions: %w", err)
+			}
+			if n < few { // the few calls tell which sessions
+				cond += " OR s.id IN (SELECT iif(c.session = '', 'none', c.session) FROM " + w.from + " WHERE " + w.String() + ")"
+			} else { // most sessions have one soon
+				from := "calls c INDEXED BY calls_session"
+				text := w.String()
+				if strings.HasPrefix(w.from, "has") {
+					text = strings.Replace(text, "h.name = ?", "EXISTS (SELECT 1 FROM has h WHERE h.call = c.row AND h.name = ?)", 1)
+				}
+				cond += " OR EXISTS (SELECT 1 FROM " + from + " WHERE c.session = iif(s.id = 'none', '', s.id) AND " + text + ")"
+			}
+			args = append(args, w.args...)
+		}
 	}
-	rows, err := x.db.QueryContext(ctx, "SELECT "+sessionColumns+" FROM sessions s WHERE "+cond+" ORDER BY last DESC, id DESC LIMIT ?", append(w.args, limit(q.Limit))...)
+	rows, err := x.db.QueryContext(ctx, "SELECT "+sessionColumns+" FROM sessions s WHERE "+cond+" ORDER BY last DESC, id DESC LIMIT ?", append(args, limit(q.Limit))...)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}

@@ -249,6 +249,11 @@ func (b *batch) flush() error {
 				return err
 			}
 		}
+		for _, n := range []name{{kindSubject, c.subject}, {kindLabel, c.label}, {kindTarget, c.target}} {
+			if _, err := b.name(n); err != nil {
+				return err
+			}
+		}
 		for _, n := range c.has {
 			id, err := b.name(n)
 			if err != nil {
