@@ -290,7 +290,6 @@ func (x *Index) Sessions(ctx context.Context, q Query) ([]recorder.Summary, erro
 		cond = "0"
 		for _, w := range parts {
 			var n int
-			//nolint:gosec // as above
 			if err := x.db.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM "+w.from+" WHERE "+w.String()+" LIMIT ?)", append(slices.Clip(w.args), few)...).Scan(&n); err != nil {
 				return nil, fmt.Errorf("list sessions: %w", err)
 			}
@@ -307,6 +306,7 @@ func (x *Index) Sessions(ctx context.Context, q Query) ([]recorder.Summary, erro
 			args = append(args, w.args...)
 		}
 	}
+	//nolint:gosec // as with calls
 	rows, err := x.db.QueryContext(ctx, "SELECT "+sessionColumns+" FROM sessions s WHERE "+cond+" ORDER BY last DESC, id DESC LIMIT ?", append(args, limit(q.Limit))...)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
