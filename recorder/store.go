@@ -66,7 +66,9 @@ type Store struct {
 	watch    *watch
 	onAlarm  func(event.Event, []byte) // may be nil
 	metrics  *Metrics
-	broken   error // after a failed write the files' ends are unknown: nothing more is written
+	bodiesOf uint64        // bodies of the lines before this index are in closed packs
+	atClose  LogCheckpoint // of when the last segment was closed
+	broken   error         // after a failed write the files' ends are unknown: nothing more is written
 }
 
 // OpenStore opens or makes the directory for writing, mends what a crash has torn and
@@ -294,8 +296,8 @@ func (s *Store) writeLocked(in []kept) error {
 	if err := s.segments.write(b.lines, len(b.leaves)); err != nil {
 		return err
 	}
-	if s.segments.first != before && s.compress != nil {
-		s.compress.notify()
+	if s.segments.first != before {
+		s.segmentClosed()
 	}
 	s.merkle.feed(b.leaves)
 	s.metrics.lines.Add(float64(len(b.leaves)))
