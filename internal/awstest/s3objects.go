@@ -1,6 +1,8 @@
 package awstest
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -65,6 +67,16 @@ func byteRange(r string, size int) (int, int, error) {
 func (x *exchange) putObject(name string, b *bucket, key string) error {
 	if err := x.allow("s3:PutObject", "arn:aws:s3:::"+name+"/"+key, b.owner); err != nil {
 		return err
+	}
+	if sum := x.rec.Header.Get("X-Amz-Checksum-Sha256"); sum != "" {
+		is := sha256.Sum256(x.body)
+		if sum != base64.StdEncoding.EncodeToString(is[:]) {
+			return fault(http.StatusBadRequest, "BadDigest", "The SHA256 you specified did not match the calculated checksum.")
+		}
+		x.header.Set("X-Amz-Checksum-Sha256", sum)
+	}
+	if _, there := b.objects[key]; there && x.rec.Header.Get("If-None-Match") == "*" {
+		return fault(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 	}
 	o := newObject(x.body, x.rec.Header.Get("Content-Type"), x.now())
 	b.objects[key] = o
