@@ -19,6 +19,8 @@ type Record struct {
 	Name string `yaml:"name"`
 	// Retention lets bodies go; what was recorded of them otherwise stays.
 	Retention Retention `yaml:"retention"`
+	// Archive is a bucket for a copy of the record.
+	Archive Archive `yaml:"archive"`
 	// RequireRecorders is how many recorders must have been heard within 5 s and be no
 	// more than 10 s behind, 0 to 16; else requests are refused. Default 0: requests go
 	// on while recorders are away, for as long as WALLimit and the NATS server have room.

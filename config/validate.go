@@ -39,6 +39,7 @@ func (c *Config) validate() {
 	c.validateNotifiers()
 	c.validateMask()
 	c.validateRetention()
+	c.validateArchive()
 }
 
 func (c *Config) validateApprovals() {

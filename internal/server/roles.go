@@ -80,6 +80,9 @@ func (s *Server) startRecorder(ctx context.Context) error {
 		return err
 	}
 	s.onStop("records", func(context.Context) error { return store.Close() })
+	if err := s.startArchive(ctx, store); err != nil {
+		return err
+	}
 	run, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	rec := &recorder.Recorder{Conn: conn, Store: store, Prefix: s.opts.Config.NATS.SubjectPrefix, Log: s.opts.Log, Retention: Retention(s.opts.Config)}
