@@ -180,14 +180,14 @@ func (zero) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // Objects pass through without being held: 64 MiB up and down in a few MiB of heap. Where
 // they are recorded the embedded NATS server, which is in this process too, keeps blocks
-// of its store in memory.
+// of its store in memory, and so does the file of events while it is published.
 func TestObjectsStream(t *testing.T) {
 	for _, test := range []struct {
 		record string
 		most   int64 // bytes of heap
 	}{
 		{"record: {bodies: digest}", 8 << 20},
-		{"", 32 << 20},
+		{"", 56 << 20},
 	} {
 		t.Run(test.record, func(t *testing.T) { objectsStream(t, test.record, test.most) })
 	}
