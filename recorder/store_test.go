@@ -416,6 +416,10 @@ func TestStoreCompresses(t *testing.T) {
 		if err := os.WriteFile(first, c, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		// Some bits of a frame, such as padding, mean nothing: the lines are what they were.
+		if again, err := dec.DecodeAll(c, nil); err == nil && bytes.Equal(again, plain) {
+			continue
+		}
 		if r := verify(t, dir, recorder.VerifyOptions{}); r.OK {
 			t.Errorf("a flipped bit in byte %d of %d was not found", at, len(compressed))
 		}
