@@ -57,6 +57,9 @@ func (h *heard) listen(conn *nats.Conn, prefix string) (*nats.Subscription, erro
 	if err != nil {
 		return nil, fmt.Errorf("recorder: listen to recorders: %w", err)
 	}
+	// From here on nothing that is said is missed. Where the server is away, it is heard
+	// again when it is back.
+	_ = conn.FlushTimeout(time.Second)
 	return sub, nil
 }
 
