@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -20,14 +21,16 @@ func TestApprovalsLink(t *testing.T) {
 		t.Errorf("without a gateway: %+v", r)
 	}
 	got := make(chan approvals.Redemption, 1)
-	reply := `{"accepted":true,"until":"2026-11-27T09:00:00Z"}`
+	var reply atomic.Pointer[string]
+	say := func(text string) { reply.Store(&text) }
+	say(`{"accepted":true,"until":"2026-11-27T09:00:00Z"}`)
 	if _, err := a.conn.QueueSubscribe("sallyport.approvals.link", "gateway", func(m *nats.Msg) {
 		in, err := approvals.ParseRedemption(m.Data)
 		if err != nil {
 			t.Errorf("%s: %v", m.Data, err)
 		}
 		got <- in
-		_ = m.Respond([]byte(reply))
+		_ = m.Respond([]byte(*reply.Load()))
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +44,7 @@ func TestApprovalsLink(t *testing.T) {
 		t.Errorf("%+v", in)
 	}
 	for text, want := range map[string]string{`{"accepted":false,"error":"another address\u001b[2J"}`: `not accepted: another address\x1b[2J`, `{}`: "not accepted", `x`: "malformed"} {
-		reply = text
+		say(text)
 		r := do(t, args...)
 		<-got
 		if r.code != exitFailed || !strings.Contains(r.stderr, want) || strings.Contains(r.stderr, "eyJ") {
