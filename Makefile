@@ -20,9 +20,10 @@ demo: build ## the whole path in one process against a simulated AWS: read, mask
 test: ## all tests; those with real clients are skipped, and say so, where a client is missing
 	$(GO) test ./...
 
-# e2e and faults start processes that are built without the detector.
+# e2e and faults start processes that are built without the detector; generators have
+# one goroutine.
 race: ## all tests in one process under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/faults$$')
+	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/faults$$' -e '/gen$$')
 
 faults: ## 10,000 requests while gateway, NATS and recorder are killed at random
 	SALLYPORT_FAULTS=10000 $(GO) test ./faults -run TestRandomKills -count=1 -v -timeout 90m
