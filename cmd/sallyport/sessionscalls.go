@@ -32,86 +32,67 @@ func indexed(ctx context.Context, r recorder.Records, stderr io.Writer, ask func
 	return errors.Join(err, report(stderr, problems))
 }
 
-func newSessionsList() *cobra.Command {
+// listing is a command that asks the index under the filters, and writes what it says as
+// a table or as JSON. It takes a SESSION where args allows one.
+func listing[T any](c *cobra.Command, args cobra.PositionalArgs, limit int, ask func(context.Context, *index.Index, index.Query) (T, error), table func(io.Writer, T) error) *cobra.Command {
 	var path string
 	var asJSON bool
 	var filter filterFlags
-	c := &cobra.Command{
+	c.Args = args
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		records, err := openRecords(path)
+		if err != nil {
+			return err
+		}
+		q, err := filter.query(time.Now())
+		if err != nil {
+			return &usageError{err, cmd.CommandPath()}
+		}
+		if len(args) == 1 {
+			if q.Session, err = whole(records, args[0]); err != nil {
+				return err
+			}
+		}
+		return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) error {
+			list, err := ask(cmd.Context(), x, q)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(list)
+			}
+			return table(cmd.OutOrStdout(), list)
+		})
+	}
+	configFlag(c, &path)
+	filter.add(c, limit)
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
+}
+
+func newSessionsList() *cobra.Command {
+	return listing(&cobra.Command{
 		Use:   "list",
 		Short: "List the recorded sessions, the latest first",
 		Long: `List the recorded sessions, the latest first. "none" stands for what was refused
 before an identity was known. With a filter, those that have such a call; the
 numbers are of the whole session all the same.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			records, err := openRecords(path)
-			if err != nil {
-				return err
-			}
-			q, err := filter.query(time.Now())
-			if err != nil {
-				return &usageError{err, cmd.CommandPath()}
-			}
-			return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) error {
-				list, err := x.Sessions(cmd.Context(), q)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(list)
-				}
-				return recorder.WriteSummaries(cmd.OutOrStdout(), list)
-			})
-		},
-	}
-	configFlag(c, &path)
-	filter.add(c, 0)
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
+	}, cobra.NoArgs, 0, func(ctx context.Context, x *index.Index, q index.Query) ([]recorder.Summary, error) {
+		return x.Sessions(ctx, q)
+	}, recorder.WriteSummaries)
 }
 
 func newSessionsCalls() *cobra.Command {
-	var path string
-	var asJSON bool
-	var filter filterFlags
-	c := &cobra.Command{
+	return listing(&cobra.Command{
 		Use:   "calls [SESSION]",
 		Short: "List calls, the latest first",
 		Long: `List calls, the latest first: of one session, or of all. RESULT is ok or error (what
 AWS answered), denied (by policy), rejected (by people), pending (people were asked
 and had not answered), refused (before policy was asked), aborted, or open (no end is
 on record).`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			records, err := openRecords(path)
-			if err != nil {
-				return err
-			}
-			q, err := filter.query(time.Now())
-			if err != nil {
-				return &usageError{err, cmd.CommandPath()}
-			}
-			if len(args) == 1 {
-				if q.Session, err = whole(records, args[0]); err != nil {
-					return err
-				}
-			}
-			return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) error {
-				list, err := x.Calls(cmd.Context(), q)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(list)
-				}
-				return writeCalls(cmd.OutOrStdout(), list)
-			})
-		},
-	}
-	configFlag(c, &path)
-	filter.add(c, 100)
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
+	}, cobra.MaximumNArgs(1), 100, func(ctx context.Context, x *index.Index, q index.Query) ([]index.Call, error) {
+		return x.Calls(ctx, q)
+	}, writeCalls)
 }
 
 func writeCalls(w io.Writer, list []index.Call) error {
