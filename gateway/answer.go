@@ -29,9 +29,6 @@ var hopByHop = []string{
 func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http.Response) error {
 	defer func() { _ = resp.Body.Close() }()
 	x.stage, x.status = "mask", resp.StatusCode
-	if x.ask != nil {
-		x.ask.status = resp.StatusCode
-	}
 	if resp.StatusCode < 200 {
 		return refusal.New(refusal.Unavailable, "AWS answered with an interim status %d, which is not carried on", resp.StatusCode)
 	}

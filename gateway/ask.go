@@ -46,7 +46,6 @@ type ask struct {
 	claimed  approvals.Record // zero until the leave was taken for this exchange
 	found    approvals.Found  // what is known of the call; Give: this exchange gets an earlier one's outcome
 	running  *approvals.Running
-	status   int  // of AWS's answer, once there is one
 	ended    bool // the outcome was kept
 	told     bool // as one that the client gets
 	got      bool // which it did

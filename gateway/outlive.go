@@ -58,7 +58,7 @@ func (h *handler) settle(x *exchange) {
 	case !x.recorded, x.stage == "", x.stage == "credential":
 		h.noted(x, x.ask.running.Forget(ctx))
 	default: // a status of 0 says that whether AWS acted is not known
-		h.noted(x, x.ask.running.End(ctx, approvals.Result{Status: x.ask.status}, "it could not be passed on", false))
+		h.noted(x, x.ask.running.End(ctx, approvals.Result{Status: x.status}, "it could not be passed on", false))
 	}
 }
 
