@@ -60,9 +60,9 @@ type Broker struct {
 	sub     *nats.Subscription
 	answers chan struct{} // bounds answers that are verified at once
 	refused *rate.Limiter // events of refused answers
-	closed  chan struct{}
-	stop    context.CancelFunc
-	wait    sync.WaitGroup
+	*ending
+	stop context.CancelFunc
+	wait sync.WaitGroup
 
 	creating sync.Mutex // from counting what waits until the new one counts
 	mu       sync.Mutex
@@ -96,7 +96,7 @@ func NewBroker(ctx context.Context, o Options) (*Broker, error) {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	b := &Broker{
 		o: o, store: bucket{kv}, js: js, answers: make(chan struct{}, 32), refused: rate.NewLimiter(10, 100),
-		closed: make(chan struct{}), stop: stop,
+		ending: newEnding(), stop: stop,
 		known: map[string]known{}, waiters: map[string]map[chan struct{}]struct{}{},
 	}
 	if b.watch, err = kv.WatchFiltered(run, []string{"*", grantPrefix + ">"}); err != nil {
@@ -118,18 +118,6 @@ func NewBroker(ctx context.Context, o Options) (*Broker, error) {
 	}
 	b.wait.Go(func() { b.sweepEvery(run, time.Second) })
 	return b, nil
-}
-
-// Release ends every wait with ErrClosed: what is held is refused, and its state
-// stays for whoever comes next.
-func (b *Broker) Release() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	select {
-	case <-b.closed:
-	default:
-		close(b.closed)
-	}
 }
 
 // Close is Release, and the end of everything else.

@@ -26,14 +26,14 @@ const callWrite = 5 * time.Second
 // outcome in place of a second execution. Any number of gateways may share one bucket.
 // Use NewCalls.
 type Calls struct {
-	kv     jetstream.KeyValue
-	watch  jetstream.KeyWatcher
-	now    func() time.Time
-	log    *slog.Logger
-	closed chan struct{}
-	run    context.Context // ends with Close
-	stop   context.CancelFunc
-	wait   sync.WaitGroup
+	kv    jetstream.KeyValue
+	watch jetstream.KeyWatcher
+	now   func() time.Time
+	log   *slog.Logger
+	*ending
+	run  context.Context // ends with Close
+	stop context.CancelFunc
+	wait sync.WaitGroup
 
 	mu      sync.Mutex
 	due     map[string]time.Time // by digest: when something of it may be dropped
@@ -57,7 +57,7 @@ func NewCalls(ctx context.Context, o Options) (*Calls, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the bucket %s: %w", Bucket, err)
 	}
-	c := &Calls{kv: kv, now: o.Now, log: o.Log, closed: make(chan struct{}), due: map[string]time.Time{}, waiters: map[string]map[chan struct{}]struct{}{}}
+	c := &Calls{kv: kv, now: o.Now, log: o.Log, ending: newEnding(), due: map[string]time.Time{}, waiters: map[string]map[chan struct{}]struct{}{}}
 	c.run, c.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if c.watch, err = kv.Watch(c.run, callKey+"*"); err != nil {
 		c.stop()
@@ -66,17 +66,6 @@ func NewCalls(ctx context.Context, o Options) (*Calls, error) {
 	c.wait.Go(c.follow)
 	c.wait.Go(c.sweepEvery)
 	return c, nil
-}
-
-// Release ends every wait with ErrClosed.
-func (c *Calls) Release() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	select {
-	case <-c.closed:
-	default:
-		close(c.closed)
-	}
 }
 
 // Close is Release, and the end of everything else.
