@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -43,7 +42,8 @@ func TestRandomKills(t *testing.T) {
 	}
 	r := newRig(t)
 	const workers = 8
-	var next, done atomic.Int64
+	var next atomic.Int64
+	done := make(chan struct{}, n) // one for each request that has ended
 	answers := make(chan got, n)
 	var work sync.WaitGroup
 	for range workers {
@@ -56,13 +56,14 @@ func TestRandomKills(t *testing.T) {
 				g := ask(t.Context(), client, fmt.Sprintf("k-%06d", i))
 				answers <- g
 				if !g.complete { // something is dead: leave requests for when it lives
-					time.Sleep(time.Duration(20+i%50) * time.Millisecond)
+					r.whole.RLock()
+					r.whole.RUnlock() //nolint:staticcheck // only to wait for it
 				}
-				done.Add(1)
+				done <- struct{}{}
 			}
 		})
 	}
-	kills := r.killer(n, &done)
+	kills := r.killer(n, done)
 	work.Wait()
 	close(answers)
 	deaths := <-kills
@@ -113,27 +114,40 @@ func (s *seeing) Do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// killer kills one of the three after every few requests, until n are done.
-func (r *rig) killer(n int, done *atomic.Int64) <-chan map[string]int {
+// killer kills one of the three after every few of n requests, at a moment in the midst
+// of others.
+func (r *rig) killer(n int, done <-chan struct{}) <-chan map[string]int {
 	out := make(chan map[string]int, 1)
 	go func() {
 		defer close(out)
 		deaths := map[string]int{}
 		random := rand.New(rand.NewPCG(1, 2))
-		at := int64(5)
-		for at < int64(n) {
-			for done.Load() < at {
-				time.Sleep(time.Millisecond)
+		for left := n; ; {
+			for range min(left, 3+random.IntN(30)) {
+				<-done
+				left--
+			}
+			if left == 0 {
+				break
 			}
 			p := []*role{r.gateway, r.nats, r.recorder}[random.IntN(3)]
-			time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
+			r.whole.Lock()
 			p.end(syscall.SIGKILL)
 			deaths[p.name]++
-			if err := p.start(); err != nil {
+			err := p.start()
+			r.whole.Unlock()
+			if err != nil {
 				r.t.Error(err)
 				break
 			}
-			at = done.Load() + 3 + random.Int64N(30)
+			for more := true; more; { // what ended meanwhile does not count
+				select {
+				case <-done:
+					left--
+				default:
+					more = false
+				}
+			}
 		}
 		out <- deaths
 	}()

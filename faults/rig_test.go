@@ -134,7 +134,7 @@ type role struct {
 	mu   sync.Mutex
 	cmd  *exec.Cmd
 	log  *os.File
-	died int
+	done chan struct{} // closed when cmd is gone
 }
 
 // start begins the process and waits until it is ready.
@@ -150,8 +150,8 @@ func (r *role) start() error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	r.cmd, r.log = cmd, out
 	done := make(chan struct{})
+	r.cmd, r.log, r.done = cmd, out, done
 	go func() { _ = cmd.Wait(); close(done) }()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -180,12 +180,9 @@ func (r *role) end(s syscall.Signal) {
 		return
 	}
 	_ = r.cmd.Process.Signal(s)
-	for r.cmd.Process.Signal(syscall.Signal(0)) == nil { // Wait of start's goroutine reaps it
-		time.Sleep(time.Millisecond)
-	}
+	<-r.done
 	_ = r.log.Close()
 	r.cmd = nil
-	r.died++
 }
 
 // rig is the three processes, each with a folder of its own.
@@ -195,6 +192,7 @@ type rig struct {
 	aws                     *fakeAWS
 	nats, gateway, recorder *role
 	proxy                   string
+	whole                   sync.RWMutex // held while one of them is dead
 }
 
 func newRig(t *testing.T) *rig {

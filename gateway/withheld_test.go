@@ -89,7 +89,7 @@ var clients = map[string]func(t *testing.T, r *rig, method string) (status, n in
 	"curl": func(t *testing.T, r *rig, method string) (int, int, error) {
 		curl, err := exec.LookPath("curl")
 		if err != nil {
-			t.Skip("there is no curl")
+			t.Skip("curl is not installed: its part of this test is left out")
 		}
 		args := []string{"-sS", "--proxy", "http://" + label + ":" + r.token() + "@" + r.srv.Proxy.String(), "--cacert", filepath.Join(r.state, "ca", "root.crt"),
 			"--max-time", "20", "--http1.1", "-H", (&tunnel{host: s3Host}).signature("dev"), "-o", "/dev/null", "-w", "%{http_code} %{size_download}"}

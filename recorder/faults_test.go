@@ -37,7 +37,7 @@ func childArgs(t *testing.T) []string {
 	t.Helper()
 	text := os.Getenv("SALLYPORT_CHILD")
 	if text == "" {
-		t.Skip("runs as a child of another test")
+		t.Skip("another test starts this one in a process of its own, to kill it")
 	}
 	return strings.Split(text, "\n")
 }
@@ -63,7 +63,7 @@ func TestChildRecorder(t *testing.T) {
 // a log that verifies.
 func TestKilledRecorder(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts many processes")
+		t.Skip("it starts a process and kills it ten times, which -short leaves out")
 	}
 	const kills = 10
 	dir := t.TempDir()
