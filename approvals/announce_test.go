@@ -119,3 +119,23 @@ func TestAnnouncedOnce(t *testing.T) {
 		t.Errorf("approvers were told %d times", n)
 	}
 }
+
+// A client that leaves while its request is published leaves it pending, and told of: its
+// retry joins it.
+func TestClientLeavesWhileAnnounced(t *testing.T) {
+	b := brokers(t, 1, time.Now)[0]
+	ctx, leave := context.WithCancel(t.Context())
+	b.o.Append = func(context.Context, ...event.Event) error { leave(); return nil }
+	r := liveRequest(1, Needed{Groups: []string{"sre"}, Count: 1})
+	if rec, err := b.Ask(ctx, r); err != nil || rec.State != StatePending {
+		t.Fatalf("%+v, %v", rec.State, err)
+	}
+	rec, _, err := b.store.get(t.Context(), r.Digest)
+	if err != nil || rec.State != StatePending {
+		t.Errorf("the state is %s: %v", rec.State, err)
+	}
+	again, err := b.Ask(t.Context(), r)
+	if err != nil || again.Request.Approval != r.Approval {
+		t.Errorf("the retry did not join: %+v, %v", again.Request.Approval, err)
+	}
+}

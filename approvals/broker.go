@@ -209,9 +209,12 @@ func (b *Broker) Ask(ctx context.Context, r Request) (Record, error) {
 			return Record{}, err
 		}
 		b.learn(rec, revision)
+		// Once there is a record, a client that leaves does not end its being told of: people
+		// have perhaps seen it, and the retry joins it.
+		ctx := context.WithoutCancel(ctx)
 		if err := b.announce(ctx, rec); err != nil {
 			// Nobody may know of it: better none than one that waits in vain.
-			if _, err := b.change(context.WithoutCancel(ctx), r.Approval, r.Digest, func(rec *Record) error { rec.Cancel(b.o.Now()); return nil }); err != nil {
+			if _, err := b.change(ctx, r.Approval, r.Digest, func(rec *Record) error { rec.Cancel(b.o.Now()); return nil }); err != nil {
 				b.o.Log.ErrorContext(ctx, "an approval that could not be published could not be cancelled", "approval", r.Approval, "cause", err.Error())
 			}
 			return Record{}, err
