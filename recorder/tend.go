@@ -72,7 +72,7 @@ func (p *Publisher) tend(ctx context.Context) {
 		case <-tick.C:
 		}
 		if p.unsigned() > 0 {
-			if err := p.checkpoint(ctx); err != nil && ctx.Err() == nil {
+			if err := p.sign(ctx); err != nil {
 				p.o.Log.Warn("the chain of events could not be signed", "cause", err.Error())
 			}
 		}
@@ -127,6 +127,14 @@ func (p *Publisher) measure() {
 func (p *Publisher) unsigned() uint64 {
 	last, covered := p.lastEvent.Load(), p.covered.Load()
 	return last - min(last, covered)
+}
+
+// sign makes a checkpoint, and does not leave one half made when the publisher is closed:
+// the one that Close makes would not cover it.
+func (p *Publisher) sign(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.o.Timeout)
+	defer cancel()
+	return p.checkpoint(ctx)
 }
 
 // checkpoint signs the chain up to the last event that is durable. What is only
