@@ -32,7 +32,9 @@ func (p *Publisher) Accepting() error {
 	}
 	if events, bytes, failed := p.pump.lag(); events > p.o.LagEvents || bytes > p.o.LagBytes {
 		why := "it is slow"
-		if failed != nil {
+		if s := p.o.Conn.Status(); s != nats.CONNECTED { // which the last failure may be too old to know
+			why = fmt.Sprintf("it is not connected (%s)", s)
+		} else if failed != nil {
 			why = failed.Error()
 		}
 		return fmt.Errorf("%w: NATS is %d events and %d bytes behind: %s", ErrBehind, events, bytes, why)
