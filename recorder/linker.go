@@ -130,6 +130,7 @@ func (d *draft) size() int { return storedFixed + len(d.rest) }
 func (d *draft) put(before place, into []byte) place {
 	copy(into[storedFixed:], d.rest)
 	line := d.message.Line
+	into[0], into[1] = storedVersion, 0
 	if d.line >= 0 {
 		line = into[storedFixed+d.line:]
 	} else {
@@ -139,7 +140,6 @@ func (d *draft) put(before place, into []byte) place {
 	event.PutSequence(line[d.seq:], l.sequence)
 	hex.Encode(line[d.at:], before.digest[:])
 	l.digest = sha256.Sum256(line)
-	into[0] = storedVersion
 	binary.LittleEndian.PutUint64(into[2:], l.sequence)
 	copy(into[10:], l.digest[:])
 	copy(into[10+sha256.Size:], before.digest[:])

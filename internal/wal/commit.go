@@ -20,8 +20,11 @@ type Batch struct {
 	err   error
 }
 
+// newBatch uses the memory of one that is finished. It is called under the Log's mu.
 func newBatch(l *Log) *Batch {
-	return &Batch{log: l, taken: make(chan struct{}), done: make(chan struct{})}
+	b := &Batch{log: l, buf: l.buf[:0], starts: l.starts[:0], taken: make(chan struct{}), done: make(chan struct{})}
+	l.buf, l.starts = nil, nil
+	return b
 }
 
 // reserve adds a record of n bytes, whose content is returned to be written.
@@ -90,6 +93,7 @@ func (l *Log) commitLoop() {
 			l.mu.Unlock()
 			close(b.taken)
 			l.finish(b, l.write(b, first))
+			l.recycle(b)
 		}
 	}
 }
@@ -113,6 +117,17 @@ func (l *Log) finish(b *Batch, err error) {
 		also.err = err
 		close(also.done)
 	}
+}
+
+// recycle keeps the memory of a finished batch for the next one. Nobody has it any more:
+// records are filled in under mu, and only while their batch is pending.
+func (l *Log) recycle(b *Batch) {
+	if cap(b.buf) <= maxUnsynced {
+		l.mu.Lock()
+		l.buf, l.starts = b.buf, b.starts
+		l.mu.Unlock()
+	}
+	b.buf, b.starts = nil, nil
 }
 
 // write writes and syncs a batch, over as many segments as it takes.

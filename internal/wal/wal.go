@@ -81,6 +81,8 @@ type Log struct {
 	changed  chan struct{}
 	broken   error // nothing more is accepted
 	closing  bool
+	buf      []byte // memory for the next batch, and for its starts; nil where there is none
+	starts   []int
 
 	wake    chan struct{} // of capacity 1
 	ended   chan struct{} // closed when the committer has ended
@@ -207,7 +209,8 @@ func (l *Log) Queue(ctx context.Context, records ...[]byte) (*Batch, uint64, err
 }
 
 // Fill is Queue for records that depend on their position: fill writes each one, of
-// the size that was named, while nothing else is added. Positions that were given to
+// the size that was named and whole (into has what was there before), while nothing
+// else is added. Positions that were given to
 // records whose batch failed are given again. An error of fill adds nothing.
 func (l *Log) Fill(ctx context.Context, sizes []int, fill func(i int, position uint64, into []byte) error) (*Batch, error) {
 	if len(sizes) == 0 {
