@@ -2,18 +2,53 @@ package event
 
 import (
 	"bytes"
-	"encoding/json"
+	v1 "encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
-	"unicode/utf8"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxDecode is the most bytes that Decode looks at: nothing larger comes through
 // NATS with any max_payload it recommends (8 MiB).
 const maxDecode = 8 << 20
+
+// attributes are an event's, as they are in its JSON.
+type attributes struct {
+	SpecVersion     string         `json:"specversion"`
+	ID              string         `json:"id"`
+	Source          string         `json:"source"`
+	Type            string         `json:"type"`
+	Subject         string         `json:"subject"`
+	Time            time.Time      `json:"time"`
+	DataContentType string         `json:"datacontenttype"`
+	Data            jsontext.Value `json:"data"`
+	// Extensions are all others.
+	Extensions map[string]string `json:",embed"`
+}
+
+// exactly has numbers kept as they are written, and only names that a type has, letter
+// by letter. Repeated names and what is not UTF-8 are refused by default.
+var exactly = json.JoinOptions(
+	json.RejectUnknownMembers(true),
+	json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, into *any) error {
+		if dec.StackDepth() > maxDepth+8 {
+			return errDeep
+		}
+		if dec.PeekKind() != jsontext.KindNumber {
+			return errors.ErrUnsupported
+		}
+		number, err := dec.ReadValue()
+		*into = v1.Number(number)
+		return err
+	})),
+)
+
+var errDeep = errors.New("nested too deeply")
 
 // Decode reads one event in structured JSON. It refuses what Encode does not
 // write: unknown, repeated or differently spelled members, text that is not
@@ -22,52 +57,36 @@ func Decode(b []byte) (Event, error) {
 	if len(b) > maxDecode {
 		return Event{}, fmt.Errorf("decode event: %d bytes, limit %d", len(b), maxDecode)
 	}
-	if !utf8.Valid(b) {
-		return Event{}, errors.New("decode event: not UTF-8")
+	var a attributes
+	if err := json.Unmarshal(b, &a, exactly); err != nil {
+		return Event{}, fmt.Errorf("decode event: %w", explained(err))
 	}
-	attrs, err := members(b)
-	if err != nil {
-		return Event{}, fmt.Errorf("decode event: %w", err)
+	if a.SpecVersion != specVersion {
+		return Event{}, fmt.Errorf("decode event: specversion %.20q, want %s", a.SpecVersion, specVersion)
 	}
-	var e Event
-	var typ, version, ctype string
-	for name, into := range map[string]any{
-		"specversion": &version, "id": &e.ID, "source": &e.Source, "type": &typ,
-		"subject": &e.Subject, "time": &e.Time, "datacontenttype": &ctype,
-	} {
-		raw, ok := attrs[name]
-		if !ok {
-			continue
-		}
-		if err := json.Unmarshal(raw, into); err != nil || string(raw) == "null" {
-			return Event{}, fmt.Errorf("decode event: attribute %s is malformed", name)
-		}
-		delete(attrs, name)
+	if a.DataContentType != contentType {
+		return Event{}, fmt.Errorf("decode event: datacontenttype %.40q, want %s", a.DataContentType, contentType)
 	}
-	if version != specVersion {
-		return Event{}, fmt.Errorf("decode event: specversion %.20q, want %s", version, specVersion)
-	}
-	if ctype != contentType {
-		return Event{}, fmt.Errorf("decode event: datacontenttype %.40q, want %s", ctype, contentType)
-	}
-	kind, ok := strings.CutPrefix(typ, typePrefix)
+	kind, ok := strings.CutPrefix(a.Type, typePrefix)
 	kind, ok2 := strings.CutSuffix(kind, typeSuffix)
-	if e.Data = newData(Kind(kind)); !ok || !ok2 || e.Data == nil {
-		return Event{}, fmt.Errorf("decode event: unknown type %.60q", typ)
+	e := Event{ID: a.ID, Source: a.Source, Subject: a.Subject, Time: a.Time, Extensions: a.Extensions, Data: newData(Kind(kind))}
+	if !ok || !ok2 || e.Data == nil {
+		return Event{}, fmt.Errorf("decode event: unknown type %.60q", a.Type)
 	}
-	if err := decodeData(attrs["data"], e.Data); err != nil {
-		return Event{}, fmt.Errorf("decode event: data of %s: %w", kind, err)
+	if len(a.Data) == 0 {
+		return Event{}, errors.New("decode event: data is missing")
 	}
-	delete(attrs, "data")
-	for name, raw := range attrs {
-		var v string
-		if !validExtension(name) || raw[0] != '"' || json.Unmarshal(raw, &v) != nil {
-			return Event{}, fmt.Errorf("decode event: attribute %.40q is neither known nor an extension with a text", name)
+	if err := json.Unmarshal(a.Data, e.Data, exactly); err != nil {
+		return Event{}, fmt.Errorf("decode event: data of %s: %w", kind, explained(err))
+	}
+	if bytes.Contains(b, []byte("null")) {
+		if err := withoutNull(a.Data, reflect.TypeOf(e.Data)); err != nil {
+			return Event{}, fmt.Errorf("decode event: data of %s: %w", kind, err)
 		}
-		if e.Extensions == nil {
-			e.Extensions = map[string]string{}
+		a.Data = nil
+		if err := withoutNull(b, reflect.TypeOf(a)); err != nil {
+			return Event{}, fmt.Errorf("decode event: %w", err)
 		}
-		e.Extensions[name] = v
 	}
 	if err := e.check(); err != nil {
 		return Event{}, fmt.Errorf("decode event: %w", err)
@@ -75,110 +94,78 @@ func Decode(b []byte) (Event, error) {
 	return e, nil
 }
 
-// members takes a JSON object apart; a name that comes twice is an error,
-// because readers differ on which one counts.
-func members(b []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, errors.New("not a JSON object")
-	}
-	out := map[string]json.RawMessage{}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, errors.New("malformed JSON")
+// explained says what is wrong with a text and where, without the text itself.
+func explained(err error) error {
+	var syntax *jsontext.SyntacticError
+	var semantic *json.SemanticError
+	switch {
+	case errors.Is(err, errDeep):
+		return errDeep
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		if errors.As(err, &syntax) {
+			return fmt.Errorf("member %.60q comes twice", syntax.JSONPointer)
 		}
-		name, _ := t.(string)
-		if _, twice := out[name]; twice {
-			return nil, fmt.Errorf("member %.40q comes twice", name)
+	case errors.Is(err, json.ErrUnknownName):
+		if errors.As(err, &semantic) {
+			return fmt.Errorf("unknown member %.60q", semantic.JSONPointer)
 		}
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return nil, errors.New("malformed JSON")
-		}
-		out[name] = raw
+	case errors.As(err, &syntax):
+		return fmt.Errorf("malformed JSON at byte %d", syntax.ByteOffset)
+	case errors.As(err, &semantic):
+		return fmt.Errorf("member %.60q has the wrong type", semantic.JSONPointer)
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, errors.New("malformed JSON")
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("text after the object")
-	}
-	return out, nil
+	return errors.New("malformed JSON")
 }
 
-func decodeData(raw json.RawMessage, into Data) error {
-	if len(raw) == 0 {
-		return errors.New("missing")
-	}
-	if err := strict(json.NewDecoder(bytes.NewReader(raw)), reflect.TypeOf(into).Elem(), 0); err != nil {
-		return err
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	if err := dec.Decode(into); err != nil {
-		// The error's own text may quote the input; the type is enough.
-		return errors.New("a member has the wrong type")
-	}
-	return nil
+// withoutNull refuses null where a type has members of its own: it would be read as
+// if the member were not there. Text that was read as that type before is walked along
+// the type.
+func withoutNull(b []byte, t reflect.Type) error {
+	return walkNull(jsontext.NewDecoder(bytes.NewBuffer(b)), t)
 }
 
-// strict walks one JSON value along the Go type it will be decoded into and
-// refuses names that the type does not have exactly so (encoding/json ignores
-// case), names that come twice, and null.
-func strict(dec *json.Decoder, t reflect.Type, depth int) error {
-	if depth > maxDepth+8 {
-		return errors.New("nested too deeply")
-	}
+func walkNull(dec *jsontext.Decoder, t reflect.Type) error {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	tok, err := dec.Token()
+	tok, err := dec.ReadToken()
 	if err != nil {
 		return errors.New("malformed JSON")
 	}
-	delim, ok := tok.(json.Delim)
-	if !ok {
-		if tok == nil && t != nil {
-			return errors.New("a member is null")
+	switch tok.Kind() {
+	case jsontext.KindNull:
+		if t != nil {
+			return fmt.Errorf("member %.60q is null", dec.StackPointer())
 		}
-		return nil
-	}
-	if delim == '[' {
+	case jsontext.KindBeginArray:
 		var elem reflect.Type
 		if t != nil && t.Kind() == reflect.Slice {
 			elem = t.Elem()
 		}
-		for dec.More() {
-			if err := strict(dec, known(elem), depth+1); err != nil {
+		for dec.PeekKind() != jsontext.KindEndArray {
+			if err := walkNull(dec, known(elem)); err != nil {
 				return err
 			}
 		}
-		_, err := dec.Token()
-		return err
-	}
-	seen := map[string]bool{}
-	for dec.More() {
-		tok, err := dec.Token()
-		if err != nil {
-			return errors.New("malformed JSON")
-		}
-		name, _ := tok.(string)
-		if seen[name] {
-			return fmt.Errorf("member %.40q comes twice", name)
-		}
-		seen[name] = true
-		var member reflect.Type
-		if t != nil && t.Kind() == reflect.Struct {
-			if member = field(t, name); member == nil {
-				return fmt.Errorf("unknown member %.40q", name)
+		_, err = dec.ReadToken()
+	case jsontext.KindBeginObject:
+		for dec.PeekKind() != jsontext.KindEndObject {
+			name, err := dec.ReadToken()
+			if err != nil {
+				return errors.New("malformed JSON")
+			}
+			var member reflect.Type
+			if t != nil && t.Kind() == reflect.Struct {
+				if member = field(t, name.String()); member == nil {
+					member = reflect.TypeFor[string]() // an extension attribute
+				}
+			}
+			if err := walkNull(dec, known(member)); err != nil {
+				return err
 			}
 		}
-		if err := strict(dec, known(member), depth+1); err != nil {
-			return err
-		}
+		_, err = dec.ReadToken()
 	}
-	_, err = dec.Token()
 	return err
 }
 

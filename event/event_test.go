@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -178,7 +179,25 @@ func TestDecodeIsStrict(t *testing.T) {
 		"unknown kind":      func(s string) string { return strings.Replace(s, "sallyport.request.", "sallyport.other.", 1) },
 		"bad id":            func(s string) string { return strings.Replace(s, `"id":"0`, `"id":"x`, 1) },
 		"trailing text":     func(s string) string { return s + "{}" },
-		"cut":               func(s string) string { return s[:len(s)-1] },
+		"another case":      func(s string) string { return strings.Replace(s, `"method":`, `"Method":`, 1) },
+		"null member":       func(s string) string { return strings.Replace(s, `"method":"GET"`, `"method":null`, 1) },
+		"null in a member": func(s string) string {
+			return strings.Replace(s, `"userIdentity":{`, `"userIdentity":{"label":null,`, 1)
+		},
+		"null attribute":   func(s string) string { return strings.Replace(s, `{"`, `{"subject":null,"`, 1) },
+		"null extension":   func(s string) string { return strings.Replace(s, `{"`, `{"ext":null,"`, 1) },
+		"extension number": func(s string) string { return strings.Replace(s, `{"`, `{"ext":1,"`, 1) },
+		"repeated attribute": func(s string) string {
+			return strings.Replace(s, `{"specversion":"1.0"`, `{"specversion":"1.0","specversion":"1.0"`, 1)
+		},
+		"repeated parameter": func(s string) string {
+			return strings.Replace(s, `"requestParameters":{`, `"requestParameters":{"x":{"a":1,"a":2},`, 1)
+		},
+		"too deep": func(s string) string {
+			return strings.Replace(s, `"requestParameters":{`, `"requestParameters":{"x":`+strings.Repeat("[", 41)+strings.Repeat("]", 41)+`,`, 1)
+		},
+		"not UTF-8": func(s string) string { return strings.Replace(s, `"method":"GET"`, "\"method\":\"G\xffT\"", 1) },
+		"cut":       func(s string) string { return s[:len(s)-1] },
 	} {
 		changed := change(string(line))
 		if changed == string(line) {
@@ -186,6 +205,40 @@ func TestDecodeIsStrict(t *testing.T) {
 		}
 		if _, err := Decode([]byte(changed)); err == nil {
 			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+// What parameters hold is kept as it is: null, and numbers that no float has.
+func TestDecodeKeepsParameters(t *testing.T) {
+	e := sample(NewIDs(func() time.Time { return at }))[1]
+	line, err := Encode(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const params = `"a":null,"b":[12345678901234567890,1e999,{"c":0.10}],"d":"null"`
+	with := strings.Replace(string(line), `"requestParameters":{`, `"requestParameters":{`+params+`,`, 1)
+	got, err := Decode([]byte(with))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Encode(got)
+	if err != nil || !strings.Contains(string(again), params) {
+		t.Fatalf("%v\n%s", err, again)
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	line, err := Encode(sample(NewIDs(func() time.Time { return at }))[1])
+	if err != nil {
+		b.Fatal(err)
+	}
+	line = bytes.ReplaceAll(line, []byte("null"), []byte("true")) // one is walked twice
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(line); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
