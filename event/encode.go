@@ -36,12 +36,12 @@ func EncodeLimit(e Event, limit int) ([]byte, error) {
 		return nil, err
 	}
 	if params, omitted := bulky(e.Data); params != nil && len(out) > limit && *params != nil {
-		raw, err := jsonText(*params)
-		if err != nil {
+		raw := newText(len(out))
+		if err := raw.add("", *params); err != nil {
 			return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 		}
-		sum := sha256.Sum256(raw)
-		*omitted, *params = &Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(len(raw))}, nil
+		sum := sha256.Sum256(raw.Bytes())
+		*omitted, *params = &Digest{SHA256: hex.EncodeToString(sum[:]), Size: int64(raw.Len())}, nil
 		if out, err = marshal(e); err != nil {
 			return nil, err
 		}
@@ -66,31 +66,31 @@ func bulky(d Data) (*map[string]any, **Digest) {
 // marshal writes the attributes in a fixed order, extensions (sorted by name)
 // before data, so that the same event is always the same bytes.
 func marshal(e Event) ([]byte, error) {
-	head, err := jsonText(envelope{
+	w := newText(typicalSize)
+	if err := w.add("", envelope{
 		SpecVersion: specVersion, ID: e.ID, Source: clean(e.Source), Type: e.Type(),
 		Subject: clean(e.Subject), Time: e.Time.UTC(), DataContentType: contentType,
-	})
-	if err != nil {
+	}); err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
-	out := head[:len(head)-1] // without the closing brace
+	w.drop() // the closing brace
 	if len(e.Extensions) > 0 {
 		ext := make(map[string]string, len(e.Extensions))
 		for k, v := range e.Extensions {
 			ext[k] = clean(v)
 		}
-		b, err := jsonText(ext)
-		if err != nil {
+		at := w.Len()
+		if err := w.add("", ext); err != nil {
 			return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 		}
-		out = append(append(out, ','), b[1:len(b)-1]...)
+		w.Bytes()[at] = ',' // in place of the brace
+		w.drop()
 	}
-	data, err := jsonText(e.Data)
-	if err != nil {
+	if err := w.add(`,"data":`, e.Data); err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
 	}
-	out = append(out, `,"data":`...)
-	return append(append(out, data...), '}'), nil
+	w.WriteByte('}')
+	return w.Bytes(), nil
 }
 
 type envelope struct {
@@ -103,14 +103,32 @@ type envelope struct {
 	DataContentType string    `json:"datacontenttype"`
 }
 
-// jsonText is json.Marshal without the escapes for HTML, which a reader of
+const typicalSize = 1 << 10 // bytes of an event
+
+// text is JSON that is put together, without the escapes for HTML, which a reader of
 // policies and ARNs has no use for.
-func jsonText(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+type text struct {
+	bytes.Buffer
+	enc *json.Encoder
 }
+
+func newText(room int) *text {
+	t := &text{}
+	t.Grow(room)
+	t.enc = json.NewEncoder(&t.Buffer)
+	t.enc.SetEscapeHTML(false)
+	return t
+}
+
+// add writes a value behind what is there and behind a prefix.
+func (t *text) add(prefix string, v any) error {
+	t.WriteString(prefix)
+	if err := t.enc.Encode(v); err != nil {
+		return err
+	}
+	t.drop() // the line break
+	return nil
+}
+
+// drop takes the last byte away.
+func (t *text) drop() { t.Truncate(t.Len() - 1) }

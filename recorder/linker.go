@@ -83,9 +83,8 @@ var errStored = errors.New("the record is not one that this version writes")
 type draft struct {
 	kind    event.Kind
 	message event.Message
-	rest    []byte // of the stored form: what is behind the fixed part
-	line    int    // where in rest the line is; -1 in binary mode
-	seq, at int    // where in the line the sequence and the prevdigest are
+	texts   [4]string // source, id, subject, header (JSON; "" in structured mode)
+	seq, at int       // where in the line the sequence and the prevdigest are
 }
 
 // newDraft encodes an event for the chain of a source.
@@ -111,30 +110,31 @@ func newDraft(e event.Event, prefix, source string, limit int) (*draft, error) {
 			return nil, fmt.Errorf("event %s: %w", e.ID, err)
 		}
 	}
-	d.rest = make([]byte, 0, 4*4+len(source)+len(e.ID)+len(subject)+len(header)+len(m.Payload))
-	for _, text := range [][]byte{[]byte(source), []byte(e.ID), []byte(subject), header} {
-		d.rest = binary.LittleEndian.AppendUint32(d.rest, uint32(len(text)))
-		d.rest = append(d.rest, text...)
-	}
-	if d.line = len(d.rest); m.Header != nil {
-		d.line = -1
-	}
-	d.rest = append(d.rest, m.Payload...)
+	d.texts = [4]string{source, e.ID, subject, string(header)}
 	return d, nil
 }
 
 // size is the bytes of the stored form.
-func (d *draft) size() int { return storedFixed + len(d.rest) }
+func (d *draft) size() int {
+	n := storedFixed + len(d.message.Payload)
+	for _, text := range d.texts {
+		n += 4 + len(text)
+	}
+	return n
+}
 
 // put gives the event its place behind another one, and writes the stored form.
 func (d *draft) put(before place, into []byte) place {
-	copy(into[storedFixed:], d.rest)
-	line := d.message.Line
 	into[0], into[1] = storedVersion, 0
-	if d.line >= 0 {
-		line = into[storedFixed+d.line:]
-	} else {
-		into[1] = storedBinary
+	at := storedFixed
+	for _, text := range d.texts {
+		binary.LittleEndian.PutUint32(into[at:], uint32(len(text)))
+		at += 4 + copy(into[at+4:], text)
+	}
+	copy(into[at:], d.message.Payload)
+	line := into[at:] // in structured mode it is the payload
+	if d.message.Header != nil {
+		line, into[1] = d.message.Line, storedBinary
 	}
 	l := place{sequence: before.sequence + 1}
 	event.PutSequence(line[d.seq:], l.sequence)

@@ -24,6 +24,8 @@ import (
 // at before it reads or writes anything.
 const format = "sallyport-records 1\n"
 
+const keptLines = 1 << 20 // bytes of memory that are kept for the next batch of lines
+
 // StoreOptions configure a Store.
 type StoreOptions struct {
 	Dir string // required
@@ -69,6 +71,7 @@ type Store struct {
 	bodiesOf uint64        // bodies of the lines before this index are in closed packs
 	atClose  LogCheckpoint // of when the last segment was closed
 	broken   error         // after a failed write the files' ends are unknown: nothing more is written
+	lines    []byte        // memory for the next batch
 }
 
 // OpenStore opens or makes the directory for writing, mends what a crash has torn and
@@ -257,7 +260,12 @@ func (s *Store) write(in []kept) error {
 // writeLocked makes payloads durable before the lines that name them: a line whose
 // body is not there says that retention let it go. What it finds wrong follows behind.
 func (s *Store) writeLocked(in []kept) error {
-	var b batch
+	b := batch{lines: s.lines[:0], leaves: make([][sha256.Size]byte, 0, len(in))}
+	defer func() {
+		if s.lines = b.lines; cap(b.lines) > keptLines {
+			s.lines = nil
+		}
+	}()
 	for _, k := range in {
 		sum := sumOf(k.line)
 		if _, twice := s.seen.get(lineKey(sum[:16])); twice {
