@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,11 +35,8 @@ const (
 )
 
 // upstream answers as AWS does, without its work, so that it costs both proxies
-// the same: a 1 KB item, an object of zeros, and real AssumeRole answers of the
-// simulated STS.
+// the same: a 1 KB item, an object of zeros, credentials.
 type upstream struct {
-	aws   *awstest.Server
-	toSTS http.RoundTripper
 	ln    net.Listener
 	roots []byte // PEM
 	size  int64  // of objects
@@ -51,13 +49,6 @@ func newUpstream(b *testing.B) *upstream {
 	b.Helper()
 	u := &upstream{}
 	var err error
-	if u.aws, err = awstest.Start(awstest.Config{}); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = u.aws.Close() })
-	transport, _ := u.aws.Transport().(*http.Transport)
-	transport.MaxIdleConnsPerHost = 256
-	u.toSTS = transport
 	authority := newCA(b, filepath.Join(b.TempDir(), "aws-ca"))
 	u.roots = authority.RootPEM()
 	if u.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -90,15 +81,13 @@ func newCA(b *testing.B, dir string) *ca.Authority {
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.Host, "sts."):
-		r.URL.Scheme, r.URL.Host, r.RequestURI = "https", r.Host, ""
-		resp, err := u.toSTS.RoundTrip(r)
+		form, err := io.ReadAll(r.Body)
 		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
-		defer func() { _ = resp.Body.Close() }()
+		name := sessionName.FindSubmatch(form)
 		w.Header().Set("Content-Type", "text/xml")
-		w.WriteHeader(resp.StatusCode)
-		_, _ = io.Copy(w, resp.Body)
+		_, _ = fmt.Fprintf(w, assumed, name[1], time.Now().Add(15*time.Minute).UTC().Format(time.RFC3339))
 	case u.text != "":
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "text/xml")
@@ -113,6 +102,14 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, item)
 	}
 }
+
+var sessionName = regexp.MustCompile(`RoleSessionName=([\w.@-]+)`)
+
+const assumed = `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>` +
+	`<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:%[1]s</AssumedRoleId><Arn>arn:aws:sts::111122223333:assumed-role/agent-dev/%[1]s</Arn></AssumedRoleUser>` +
+	`<Credentials><AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId><SecretAccessKey>wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY</SecretAccessKey>` +
+	`<SessionToken>AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA==</SessionToken>` +
+	`<Expiration>%[2]s</Expiration></Credentials></AssumeRoleResult><ResponseMetadata><RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ResponseMetadata></AssumeRoleResponse>`
 
 type zero struct{}
 
