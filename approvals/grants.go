@@ -35,6 +35,9 @@ func (b *Broker) learnGrant(g GrantRecord, revision uint64) {
 	if known && revision <= old.revision {
 		return
 	}
+	if !known && !b.o.Now().Before(g.Leave.Until) { // forgotten, and the watch comes late
+		return
+	}
 	if b.grants.known == nil {
 		b.grants.known = map[string]knownGrant{}
 	}

@@ -184,14 +184,16 @@ func TestRevokeGrant(t *testing.T) {
 
 // What is left is told to whoever asks, from before the grant begins to its end.
 func TestLookAtGrant(t *testing.T) {
-	at := time.Now()
-	b := brokers(t, 1, func() time.Time { return at })[0]
+	var later atomic.Int64 // the broker's own goroutines look at the clock too
+	begun := time.Now()
+	now := func() time.Time { return begun.Add(time.Duration(later.Load())) }
+	b := brokers(t, 1, now)[0]
 	c := ec2Call("TerminateInstances", instanceARN+"i-1")
 	r := approve(t, b, c, Grant{For: "10m", Count: 3})
 	left := func(want int) {
 		t.Helper()
 		reply, ok := b.look(r.Approval, []byte(`{"approval":"`+r.Approval+`","decision":"look"}`))
-		if got := reply.Grant; !ok || reply.Accepted != (want > 0) || (got == nil) != (want == 0) || got != nil && (got.Left != want || !got.Until.After(at)) {
+		if got := reply.Grant; !ok || reply.Accepted != (want > 0) || (got == nil) != (want == 0) || got != nil && (got.Left != want || !got.Until.After(now())) {
 			t.Errorf("%t %+v, want %d", ok, reply, want)
 		}
 	}
@@ -202,7 +204,7 @@ func TestLookAtGrant(t *testing.T) {
 		t.Fatal(err)
 	}
 	left(1)
-	at = at.Add(11 * time.Minute)
+	later.Store(int64(11 * time.Minute))
 	left(0)
 	b.Sweep(t.Context())
 	left(0)
