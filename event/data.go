@@ -178,7 +178,7 @@ func (*Response) Kind() Kind { return KindResponse }
 type Aborted struct {
 	Common
 	Operation
-	Stage        string  `json:"stage,omitempty"`     // credential, send, mask, answer
+	Stage        string  `json:"stage,omitempty"`     // record, credential, send, mask, answer; lost: of a gateway that was killed
 	Status       int     `json:"status,omitempty"`    // of AWS's answer, where one had begun
 	ErrorCode    string  `json:"errorCode,omitempty"` // a refusal's reason
 	ErrorMessage string  `json:"errorMessage,omitempty"`

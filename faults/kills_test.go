@@ -159,6 +159,7 @@ func (r *rig) check(t *testing.T, answers <-chan got, deaths map[string]int) {
 	t.Helper()
 	requests, allowed, responses := map[string]string{}, map[string]bool{}, map[string]bool{}
 	perKey, lines, damaged := map[string]int{}, map[string]int{}, 0
+	ends, lost := map[string][]event.Data{}, 0
 	records := recorder.Records{Dir: filepath.Join(r.dir, "recorder", "records")}
 	err := records.Entries(t.Context(), 0, func(e recorder.Entry) error {
 		if e.Err != nil {
@@ -173,13 +174,30 @@ func (r *rig) check(t *testing.T, answers <-chan got, deaths map[string]int) {
 			perKey[d.Path]++
 		case *event.Decision:
 			allowed[d.RequestID] = d.Effect == "allow"
+			if d.Effect != "allow" || d.ErrorCode != "" {
+				ends[d.RequestID] = append(ends[d.RequestID], d)
+			}
 		case *event.Response:
 			responses[d.RequestID] = d.Status == http.StatusOK
+			ends[d.RequestID] = append(ends[d.RequestID], d)
+		case *event.Aborted:
+			ends[d.RequestID] = append(ends[d.RequestID], d)
+			if d.Stage == recorder.StageLost {
+				lost++
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for id := range requests {
+		if len(ends[id]) != 1 {
+			t.Errorf("request %s has %d ends", id, len(ends[id]))
+			for _, d := range ends[id] {
+				t.Logf("%s %+v", d.Kind(), d)
+			}
+		}
 	}
 	allowedPaths := map[string]int{}
 	for id, path := range requests {
@@ -220,5 +238,5 @@ func (r *rig) check(t *testing.T, answers <-chan got, deaths map[string]int) {
 		t.Errorf("forwarded %d, complete %d, deaths %v: this proves nothing", forwarded, complete, deaths)
 	}
 	text := strings.TrimPrefix(fmt.Sprint(deaths), "map")
-	t.Logf("killed %s; requests on record %d, allowed %d, reached AWS %d, complete answers %d, on record %d; lines twice %d, damaged %d, whole %v", text, len(requests), len(allowedPaths), forwarded, complete, len(responses), twice, damaged, report.OK)
+	t.Logf("killed %s; requests on record %d, allowed %d, reached AWS %d, complete answers %d, on record %d, ended by a later start %d; lines twice %d, damaged %d, whole %v", text, len(requests), len(allowedPaths), forwarded, complete, len(responses), lost, twice, damaged, report.OK)
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/mask"
+	"github.com/sallyport/sallyport/recorder"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -107,6 +109,7 @@ func (h *handler) recordResponse(ctx context.Context, x *exchange, out outcome) 
 	}
 	out.sent = sent
 	if err := h.Append(ctx, append(append(events, out.pieces...), h.responseEvent(x, out))...); err != nil {
+		x.ended = errors.Is(err, recorder.ErrUnconfirmed)
 		return h.notDurableAnswer(err)
 	}
 	x.ended = true

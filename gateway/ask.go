@@ -77,7 +77,7 @@ func (h *handler) askPeople(ctx context.Context, x *exchange) error {
 	recording, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	if x.ask.receipt, err = h.Recorder.Begin(recording, request); err != nil {
-		return h.notDurable(err)
+		return h.notBegun(x, err)
 	}
 	if x.ask.found, err = h.meet(ctx, x, needed); err != nil || x.ask.found.Turn == approvals.Give {
 		return err

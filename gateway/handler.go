@@ -46,9 +46,9 @@ type exchange struct {
 	begun    <-chan struct{}        // closed when the next grant begins
 	digest   string
 	enriches string   // the exchange that this read of the gateway's own is for; "" for agents' requests
-	recorded bool     // request and decision events are durable
+	recorded bool     // request and decision events are on record
 	ended    bool     // and so is the response event
-	stage    string   // after that: credential, send, mask, answer
+	stage    string   // after that: record, credential, send, mask, answer
 	release  []func() // gives reserved room back
 
 	params   map[string]any  // of the call, as they may be published; nil until asked for
@@ -204,7 +204,7 @@ func (h *handler) begin(ctx context.Context, x *exchange) (*recorder.Receipt, er
 	}
 	receipt, err := h.Recorder.Begin(ctx, h.requestEvent(x), h.decisionEvent(x, nil))
 	if err != nil {
-		return nil, h.notDurable(err)
+		return nil, h.notBegun(x, err)
 	}
 	x.recorded = true
 	return receipt, nil
@@ -215,6 +215,13 @@ func (h *handler) Append(ctx context.Context, ev ...event.Event) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	return h.Recorder.Append(ctx, ev...)
+}
+
+// notBegun is notDurable for what begins an exchange, which may be on record all the same
+// and gets an end then.
+func (h *handler) notBegun(x *exchange, err error) error {
+	x.recorded, x.stage = errors.Is(err, recorder.ErrUnconfirmed), "record"
+	return h.notDurable(err)
 }
 
 func (h *handler) notDurable(err error) error {

@@ -39,6 +39,7 @@ func (h *handler) recordRefusal(x *exchange, status int, e *refusal.Error) {
 	switch {
 	case x.session == nil:
 		h.recordRefused(ctx, x.caller, x.r.UserAgent(), status, e)
+	case x.ended: // its end is on record, though nobody could wait for that
 	case x.recorded: // after Begin: AWS may have been reached
 		h.recordAborted(ctx, x, e)
 	case x.ask != nil && x.ask.receipt != nil: // the request is on record

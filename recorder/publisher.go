@@ -34,6 +34,7 @@ const (
 	headerRoom        = 1 << 10 // bytes of headers that a message has beside its event
 	checkpointEvery   = 256     // events
 	tendEvery         = 500 * time.Millisecond
+	lostTime          = time.Minute // to read the file when it is opened
 	defaultLagEvents  = 64 << 10
 	defaultLagBytes   = 256 << 20
 	defaultWALLimit   = 4 << 30
@@ -43,6 +44,11 @@ const (
 // ErrBehind is why Begin refuses while what is durable cannot be handed on: NATS is
 // away for too long, recorders are, or the file is at its limit. Try again later.
 var ErrBehind = errors.New("the record cannot be handed on")
+
+// ErrUnconfirmed is why Begin or Append fails for events that are on record, or will be:
+// the disk or NATS did not confirm them in time. They are not to be recorded again, in
+// other words or the same.
+var ErrUnconfirmed = errors.New("what was recorded was not confirmed")
 
 // PublisherOptions configure a Publisher. Conn and StateDir are required.
 type PublisherOptions struct {
@@ -99,8 +105,8 @@ type Publisher struct {
 	closed                error // of Close
 }
 
-// NewPublisher opens the file and begins to publish what it holds, on a connection
-// that stays its caller's.
+// NewPublisher opens the file, ends on record what an earlier run left open, and begins
+// to publish what the file holds, on a connection that stays its caller's.
 func NewPublisher(o PublisherOptions) (_ *Publisher, err error) {
 	if o.Conn == nil {
 		return nil, errors.New("recorder: no NATS connection given")
@@ -121,6 +127,11 @@ func NewPublisher(o PublisherOptions) (_ *Publisher, err error) {
 	}
 	if err := p.open(); err != nil {
 		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lostTime)
+	defer cancel()
+	if err := p.endLost(ctx); err != nil {
+		return nil, errors.Join(err, p.log.Close())
 	}
 	sub, err := p.heard.listen(o.Conn, o.Prefix)
 	if err != nil {
@@ -332,14 +343,21 @@ func (p *Publisher) publish(ctx context.Context, events []event.Event, check fun
 		return err
 	}
 	if err := b.Wait(ctx); err != nil {
-		return fmt.Errorf("the file of events: %w", err)
+		select {
+		case <-b.Done(): // it has failed
+			return fmt.Errorf("the file of events: %w", err)
+		default:
+			return fmt.Errorf("%w: the file of events: %w", ErrUnconfirmed, err)
+		}
 	}
 	// What was queued before is of this batch or an earlier one.
 	if err := p.queued.take(ctx, events[0].Exchange()); err != nil {
-		return fmt.Errorf("the file of events: %w", err)
+		return fmt.Errorf("%w: the file of events: %w", ErrUnconfirmed, err)
 	}
 	if p.o.Await {
-		return p.pump.published(ctx, last)
+		if err := p.pump.published(ctx, last); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+		}
 	}
 	return nil
 }

@@ -161,6 +161,11 @@ func afterKills(t *testing.T, s *bus.Server, p *recorder.Publisher, acknowledged
 	if len(acknowledged) > 0 {
 		t.Fatalf("%d acknowledged events are not in the stream", len(acknowledged))
 	}
+	for id, ends := range endsOf(list) {
+		if len(ends) != 1 {
+			t.Errorf("request %s has %d ends", id, len(ends))
+		}
+	}
 	t.Logf("%d events in the stream", len(list))
 }
 

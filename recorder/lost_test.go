@@ -1,0 +1,99 @@
+package recorder_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/recorder"
+)
+
+// endsOf are the ends of each request in a list of events.
+func endsOf(list []line) map[string][]event.Data {
+	out := map[string][]event.Data{}
+	for _, l := range list {
+		switch d := l.Data.(type) {
+		case *event.Request:
+			out[l.Exchange()] = append([]event.Data{}, out[l.Exchange()]...)
+		case *event.Decision:
+			if d.Effect != "allow" || d.ErrorCode != "" {
+				out[l.Exchange()] = append(out[l.Exchange()], d)
+			}
+		case *event.Response, *event.Aborted:
+			out[l.Exchange()] = append(out[l.Exchange()], d)
+		}
+	}
+	return out
+}
+
+// What a gateway left open is ended by its next start, once, and says whether AWS may
+// have been reached. What had an end gets no other.
+func TestLostIsEnded(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	running, killed := t.TempDir(), t.TempDir()
+	p := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, s, true), StateDir: running, Prefix: "sallyport"})
+	begin := func(n int) []event.Event {
+		t.Helper()
+		ev := exchange(ids.New())
+		if _, err := p.Begin(t.Context(), ev[:n]...); err != nil {
+			t.Fatal(err)
+		}
+		return ev
+	}
+	asked, allowed, sent, answered := begin(1), begin(2), begin(2), begin(3)
+	minted := event.Event{ID: ids.New(), Source: "any", Time: sent[0].Time, Data: &event.Credential{Common: *sent[0].Data.Head(), RoleARN: "arn", AccessKeyID: "ASIA"}}
+	denied := exchange(ids.New())
+	denied[1].Data.(*event.Decision).Effect = "deny"
+	broken := begin(2)
+	aborted := event.Event{ID: ids.New(), Source: "any", Time: broken[0].Time, Data: &event.Aborted{Common: *broken[0].Data.Head(), Stage: "send"}}
+	for _, e := range [][]event.Event{{minted}, denied[:2], {aborted}} {
+		if err := p.Append(t.Context(), e...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, p)
+	for _, name := range []string{"wal", "keys"} { // what kill -9 leaves
+		if err := os.CopyFS(filepath.Join(killed, name), os.DirFS(filepath.Join(running, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(recorder.GatewayKeyFile(killed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := start(t, t.TempDir(), "")
+	for range 2 { // the second start finds nothing open
+		again := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, elsewhere, true), StateDir: killed})
+		flush(t, again)
+		ends := endsOf(stream(t, elsewhere))
+		for name, want := range map[string]struct {
+			ev  []event.Event
+			why string
+		}{
+			"asked": {asked, "nothing had been sent"}, "allowed": {allowed, "nothing had been sent"}, "sent": {sent, "AWS may have carried it out"},
+			"answered": {ev: answered}, "denied": {ev: denied}, "broken off": {ev: broken},
+		} {
+			id := want.ev[0].Exchange()
+			if len(ends[id]) != 1 {
+				t.Errorf("%s: it has %d ends", name, len(ends[id]))
+				continue
+			}
+			d, ok := ends[id][0].(*event.Aborted)
+			if want.why == "" {
+				if ok && d.Stage == recorder.StageLost {
+					t.Errorf("%s: ended anew: %+v", name, d)
+				}
+				continue
+			}
+			if !ok || d.Stage != recorder.StageLost || !strings.Contains(d.ErrorMessage, want.why) || d.EventName != "GetObject" ||
+				d.SessionID != want.ev[0].Session() || d.UserIdentity.Subject != "agent" || !d.EventTime.After(want.ev[0].Time) {
+				t.Errorf("%s: %+v", name, ends[id][0])
+			}
+		}
+		if err := again.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkChains(t, stream(t, elsewhere))
+}
