@@ -8,8 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/event"
 )
 
 // The record's lines are in segments/<index of the first line, 20 digits>.jsonl, in
@@ -66,7 +69,8 @@ type segmentWriter struct {
 	f     *os.File
 	size  int64
 	first uint64
-	count uint64 // lines of all segments
+	count uint64    // lines of all segments
+	begun time.Time // when its first line came, by that line; zero: nobody knows
 }
 
 // open finds the end of the record and mends it: a torn last line was never
@@ -84,7 +88,14 @@ func (w *segmentWriter) open() error {
 	}
 	last := list[len(list)-1]
 	lines := uint64(0)
-	count := func(scanned) error { lines++; return nil }
+	count := func(l scanned) error {
+		if lines++; lines == 1 {
+			if e, err := event.Decode(l.b); err == nil {
+				w.begun = e.Time
+			}
+		}
+		return nil
+	}
 	if last.zstd {
 		if err := last.read(count); err != nil {
 			return fmt.Errorf("the last segment cannot be read: %w", err)
@@ -120,19 +131,32 @@ func (w *segmentWriter) create() error {
 		f.Close()
 		return err
 	}
-	w.f, w.size, w.first = f, 0, w.count
+	w.f, w.size, w.first, w.begun = f, 0, w.count, time.Time{}
 	return nil
 }
 
-// write appends n lines and syncs them.
-func (w *segmentWriter) write(lines []byte, n int) error {
+// turn closes the segment, which is not empty, and begins the next one.
+func (w *segmentWriter) turn() error {
+	if err := w.f.Close(); err != nil {
+		return err
+	}
+	return w.create()
+}
+
+// olderThan reports whether the segment has lines, and its first came so long ago.
+func (w *segmentWriter) olderThan(age time.Duration, now time.Time) bool {
+	return w.size > 0 && now.Sub(w.begun) >= age
+}
+
+// write appends n lines, the first of which came now, and syncs them.
+func (w *segmentWriter) write(lines []byte, n int, now time.Time) error {
 	if w.size > 0 && w.size+int64(len(lines)) > w.limit {
-		if err := w.f.Close(); err != nil {
+		if err := w.turn(); err != nil {
 			return err
 		}
-		if err := w.create(); err != nil {
-			return err
-		}
+	}
+	if w.size == 0 {
+		w.begun = now
 	}
 	if _, err := w.f.Write(lines); err != nil {
 		return err

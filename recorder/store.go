@@ -40,6 +40,9 @@ type StoreOptions struct {
 	Metrics prometheus.Registerer // nil keeps the metrics unregistered
 	// SegmentSize and PackSize are when the next file begins, in bytes; 0 is 64 MiB.
 	SegmentSize, PackSize int64
+	// SegmentAge is when a segment is closed though it is small, so that an archive gets
+	// it; 0 is never.
+	SegmentAge time.Duration
 }
 
 // ErrBusy says that another process has the store.
@@ -72,6 +75,7 @@ type Store struct {
 	atClose  LogCheckpoint // of when the last segment was closed
 	broken   error         // after a failed write the files' ends are unknown: nothing more is written
 	lines    []byte        // memory for the next batch
+	age      time.Duration // at which a segment is closed; 0: never
 }
 
 // OpenStore opens or makes the directory for writing, mends what a crash has torn and
@@ -111,7 +115,7 @@ func OpenStore(o StoreOptions) (_ *Store, err error) {
 		return nil, fmt.Errorf("records in %s: %w", o.Dir, ErrBusy)
 	}
 	s := &Store{dir: o.Dir, name: o.Name, now: o.Now, log: o.Log, lock: f, seen: newRecent[struct{}](recentLines),
-		newest: map[uint64]int64{}, emptied: map[uint64]bool{}, watch: newWatch(o.Name, o.Now), metrics: NewMetrics(o.Metrics)}
+		newest: map[uint64]int64{}, emptied: map[uint64]bool{}, watch: newWatch(o.Name, o.Now), metrics: NewMetrics(o.Metrics), age: o.SegmentAge}
 	s.segments = segmentWriter{dir: o.Dir, limit: o.SegmentSize, torn: s.tornPath}
 	if err := s.open(o); err != nil {
 		return nil, errors.Join(fmt.Errorf("records in %s: %w", o.Dir, err), s.Close())
@@ -294,18 +298,25 @@ func (s *Store) writeLocked(in []kept) error {
 	for _, k := range alarms {
 		s.add(&b, k, sumOf(k.line))
 	}
+	before := s.segments.first
+	defer func() {
+		if s.segments.first != before {
+			s.segmentClosed()
+		}
+	}()
+	if s.age > 0 && s.segments.olderThan(s.age, s.now()) {
+		if err := s.segments.turn(); err != nil {
+			return err
+		}
+	}
 	if len(b.leaves) == 0 {
 		return nil
 	}
 	if err := s.packs.sync(); err != nil {
 		return err
 	}
-	before := s.segments.first
-	if err := s.segments.write(b.lines, len(b.leaves)); err != nil {
+	if err := s.segments.write(b.lines, len(b.leaves), s.now()); err != nil {
 		return err
-	}
-	if s.segments.first != before {
-		s.segmentClosed()
 	}
 	s.merkle.feed(b.leaves)
 	s.metrics.lines.Add(float64(len(b.leaves)))
@@ -340,6 +351,6 @@ func (s *Store) OnAlarm(fn func(e event.Event, line []byte)) {
 	s.onAlarm = fn
 }
 
-// Tick gives up on events that have been missing for too long. A recorder calls it
-// once a second.
+// Tick gives up on events that have been missing for too long, and closes a segment of
+// SegmentAge. A recorder calls it once a second.
 func (s *Store) Tick() error { return s.write(nil) }

@@ -2,10 +2,15 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/sallyport/sallyport/recorder"
 	"github.com/sallyport/sallyport/recorder/archive"
 )
+
+// archivedWithin is after how long a segment is closed for the archive though it is small:
+// what came since is on the recorder's disk alone.
+const archivedWithin = 10 * time.Minute
 
 // startArchive copies the store into record.archive's bucket; "" is off.
 func (s *Server) startArchive(ctx context.Context, store *recorder.Store) error {

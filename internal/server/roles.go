@@ -75,6 +75,9 @@ func (s *Server) startRecorder(ctx context.Context) error {
 	s.onStop("recorder's connection", func(context.Context) error { conn.Close(); return nil })
 	o := StoreOptions(s.opts.Config)
 	o.Now, o.Log, o.Metrics = s.opts.Now, s.opts.Log, s.registry
+	if s.opts.Config.Record.Archive.Bucket != "" {
+		o.SegmentAge = archivedWithin
+	}
 	store, err := recorder.OpenStore(o)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,6 +56,46 @@ func TestArchiveVerifies(t *testing.T) {
 			}
 			tampered(t, dir, kept)
 		})
+	}
+}
+
+// A segment that is small is closed by its age, also by that of an earlier run, and with
+// it all that was recorded is in the bucket and verifies there.
+func TestSmallSegments(t *testing.T) {
+	b := simulated(t)
+	g := newGateway(t)
+	var later atomic.Int64
+	o := recorder.StoreOptions{Dir: t.TempDir(), SegmentAge: 10 * time.Minute, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
+	day := g.day(ids.New(), 3, 100)
+	s := grow(t, o, day)
+	tick := func(age time.Duration) recorder.Closed {
+		t.Helper()
+		later.Store(int64(age))
+		if err := s.Tick(); err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Closed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	settle(t, s, uint64(len(day)))
+	if c := tick(9 * time.Minute); len(c.Files) != 0 {
+		t.Fatalf("closed too soon: %+v", c.Files)
+	}
+	closeStore(t, s)
+	s = grow(t, o, nil)
+	settle(t, s, uint64(len(day)))
+	for range 3 { // and closed once
+		if c := tick(11 * time.Minute); len(c.Files) != 2 {
+			t.Fatalf("a segment and a pack: %+v", c.Files)
+		}
+	}
+	a := b.archive(s)
+	pass(t, a, 0)
+	if r := verify(t, b.download(a)); !r.OK || r.Lines != uint64(len(day)) || r.Bodies.There == 0 || r.Log.Unsigned != 0 {
+		t.Fatalf("%+v", r)
 	}
 }
 
