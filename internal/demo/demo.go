@@ -230,6 +230,27 @@ func (d *demonstration) session() (*recorder.Session, error) {
 	return nil, errors.New("there is no record of the agent's session")
 }
 
+// signTime is how long the recorder may take to sign for its last lines: it does so ten
+// times a second.
+const signTime = 5 * time.Second
+
+// verified verifies the record once the recorder, if it runs, has signed all of it.
+func (d *demonstration) verified(ctx context.Context) (*recorder.Report, error) {
+	tick := time.NewTicker(signTime / 50)
+	defer tick.Stop()
+	for end := time.Now().Add(signTime); ; {
+		report, err := d.records().Verify(ctx, recorder.VerifyOptions{})
+		if err != nil || !report.OK || report.Log.Unsigned == 0 || time.Now().After(end) {
+			return report, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 // record prints the session as an auditor reads it, verifies the record, and checks
 // that no secret is in any file that was written.
 func (d *demonstration) record(ctx context.Context) error {
@@ -244,7 +265,7 @@ func (d *demonstration) record(ctx context.Context) error {
 	if len(s.Problems) > 0 {
 		return fmt.Errorf("the record is damaged: %w", s.Problems[0])
 	}
-	report, err := d.records().Verify(ctx, recorder.VerifyOptions{})
+	report, err := d.verified(ctx)
 	if err != nil {
 		return err
 	}
