@@ -153,7 +153,7 @@ func (m *merkleLog) follow() {
 	defer pace.Stop()
 	stopping := false
 	for {
-		more, err := m.step()
+		more, err := m.step(stopping)
 		var wait time.Duration
 		switch {
 		case err != nil && stopping:
@@ -188,8 +188,9 @@ func (m *merkleLog) follow() {
 	}
 }
 
-// step integrates one batch; more is true if there could be another at once.
-func (m *merkleLog) step() (more bool, err error) {
+// step integrates one batch; more is true if there could be another one that is full, or
+// with all set any.
+func (m *merkleLog) step(all bool) (more bool, err error) {
 	m.mu.Lock()
 	behind := m.behind
 	var batch [][sha256.Size]byte
@@ -211,7 +212,7 @@ func (m *merkleLog) step() (more bool, err error) {
 	if !m.behind {
 		m.pending = m.pending[len(batch):]
 	}
-	return len(m.pending) >= leafBatch, nil
+	return len(m.pending) >= leafBatch || all && len(m.pending) > 0, nil
 }
 
 // errEnough ends a catching up for this time.
