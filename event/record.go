@@ -34,6 +34,7 @@ type Body struct {
 	SHA256 string  `json:"sha256"` // hex, of the payload
 	Size   int     `json:"size"`   // bytes of the payload, 1 to MaxChunk
 	bytes  payload // nil where only the JSON is known
+	sum    [sha256.Size]byte
 }
 
 // payload hides the bytes of a Body from encoding/json, and from fmt.
@@ -46,7 +47,7 @@ func (payload) GoString() string { return "(payload)" }
 func NewBody(c Common, part string, index int, offset int64, b []byte) *Body {
 	sum := sha256.Sum256(b)
 	return &Body{Common: Common{RequestID: c.RequestID, SessionID: c.SessionID, EventTime: c.EventTime},
-		Part: part, Index: index, Offset: offset, SHA256: hex.EncodeToString(sum[:]), Size: len(b), bytes: b}
+		Part: part, Index: index, Offset: offset, SHA256: hex.EncodeToString(sum[:]), Size: len(b), bytes: b, sum: sum}
 }
 
 // Kind implements Data.
@@ -54,6 +55,9 @@ func (*Body) Kind() Kind { return KindBody }
 
 // Payload is the piece's bytes, nil where only its JSON was read.
 func (d *Body) Payload() []byte { return d.bytes }
+
+// Sum is the payload's SHA-256 where Payload is not nil.
+func (d *Body) Sum() [sha256.Size]byte { return d.sum }
 
 func (d *Body) check() error {
 	switch {
@@ -66,10 +70,8 @@ func (d *Body) check() error {
 	case d.UserIdentity.Subject+d.UserIdentity.Issuer+d.UserIdentity.Label+d.SourceIPAddress+d.UserAgent != "" || len(d.UserIdentity.Groups) > 0:
 		return errors.New("a body's piece says nothing about the caller")
 	}
-	if d.bytes != nil {
-		if sum := sha256.Sum256(d.bytes); len(d.bytes) != d.Size || hex.EncodeToString(sum[:]) != d.SHA256 {
-			return errors.New("the payload is not what sha256 and size say")
-		}
+	if d.bytes != nil && (len(d.bytes) != d.Size || hex.EncodeToString(d.sum[:]) != d.SHA256) {
+		return errors.New("the payload is not what sha256 and size say")
 	}
 	return nil
 }

@@ -276,7 +276,7 @@ func (s *Store) writeLocked(in []kept) error {
 			continue
 		}
 		if d, ok := k.event.Data.(*event.Body); ok && k.body != nil {
-			written, err := s.packs.put(sumOf(k.body), d.SessionID, k.event.Time, k.body)
+			written, err := s.packs.put(d.Sum(), d.SessionID, k.event.Time, k.body)
 			if err != nil {
 				return err
 			}
