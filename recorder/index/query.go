@@ -68,7 +68,15 @@ type where struct {
 	text []string
 	args []any
 	from string // tables, calls c among them, and how they are gone through
+	any  string // the names of anyOf, JSON; "" where it is not among the conditions
 }
+
+// anyOf is a condition on calls that one of many names is of; ofFew is the same where such
+// calls are few, which has's index then gives.
+const (
+	anyOf = "EXISTS (SELECT 1 FROM has o WHERE o.call = c.row AND o.name IN (SELECT value FROM json_each(?)))"
+	ofFew = "c.row IN (SELECT h.call FROM has h WHERE h.name IN (SELECT value FROM json_each(?)))"
+)
 
 func (w where) and(text string, args ...any) where {
 	w.text, w.args = append(slices.Clip(w.text), text), append(slices.Clip(w.args), args...)
@@ -84,11 +92,16 @@ func (w where) String() string {
 
 // of makes the condition of a query: of several, of which each chooses a part, where one
 // of its fields has a few values. For each of these an index has the calls in order; for
-// all at once SQLite would have to sort them.
-func (x *Index) of(ctx context.Context, q Query) ([]where, error) {
+// all at once SQLite would have to sort them. Of resources and actions it does so with up
+// to so many names.
+func (x *Index) of(ctx context.Context, q Query, names int) ([]where, error) {
 	w := where{from: "calls c"}
 	if !q.Since.IsZero() { // the order of the log is that of time, more or less
-		w = w.and("c.time >= ? AND c.row >= (SELECT ifnull(min(row), 0) FROM calls WHERE time >= ?)", q.Since.UnixNano(), q.Since.UnixNano())
+		var first int64 // found once: it takes a look at every call
+		if err := x.db.QueryRowContext(ctx, "SELECT ifnull(min(row), 0) FROM calls WHERE time >= ?", q.Since.UnixNano()).Scan(&first); err != nil {
+			return nil, err
+		}
+		w = w.and("c.time >= ? AND c.row >= ?", q.Since.UnixNano(), first)
 	}
 	if !q.Until.IsZero() {
 		w = w.and("c.time < ?", q.Until.UnixNano())
@@ -105,7 +118,7 @@ func (x *Index) of(ctx context.Context, q Query) ([]where, error) {
 	}
 	out := []where{w}
 	split := q.Session != "" // whose calls are few
-	each := func(values []any, one func(where, any) where, all func(where, string) where) error {
+	each := func(values []any, most int, one func(where, any) where, all func(where, string) where) error {
 		text, err := json.Marshal(values)
 		if err != nil {
 			return err
@@ -133,11 +146,12 @@ func (x *Index) of(ctx context.Context, q Query) ([]where, error) {
 		}
 		ids, _, err := x.names(ctx, f.kind, f.glob)
 		if err == nil {
-			err = each(ids, func(w where, v any) where {
+			err = each(ids, names, func(w where, v any) where {
 				w.from = "has h CROSS JOIN calls c ON c.row = h.call"
 				return w.and("h.name = ?", v)
 			}, func(w where, all string) where {
-				return w.and("EXISTS (SELECT 1 FROM has o WHERE o.call = c.row AND o.name IN (SELECT value FROM json_each(?)))", all)
+				w.any = cmp.Or(w.any, all)
+				return w.and(anyOf, all)
 			})
 		}
 		if err != nil {
@@ -145,8 +159,8 @@ func (x *Index) of(ctx context.Context, q Query) ([]where, error) {
 		}
 	}
 	column := func(name string, values []any) error {
-		return each(values, func(w where, v any) where {
-			if name != "label" {
+		return each(values, most, func(w where, v any) where {
+			if name != "label" && w.any == "" {
 				w.from = "calls c INDEXED BY calls_" + name
 			}
 			return w.and("c."+name+" = ?", v)
@@ -217,12 +231,16 @@ func limit(n int) int {
 
 // Calls lists calls, the latest first.
 func (x *Index) Calls(ctx context.Context, q Query) ([]Call, error) {
-	parts, err := x.of(ctx, q)
+	parts, err := x.of(ctx, q, most)
 	if err != nil {
 		return nil, err
 	}
 	var all []numbered
 	for _, w := range parts {
+		w, _, err := x.narrowed(ctx, w)
+		if err != nil {
+			return nil, fmt.Errorf("list calls: %w", err)
+		}
 		some, err := x.calls(ctx, w, q.Limit)
 		if err != nil {
 			return nil, fmt.Errorf("list calls: %w", err)
@@ -275,13 +293,40 @@ func (x *Index) calls(ctx context.Context, w where, n int) ([]numbered, error) {
 	return out, rows.Err()
 }
 
-// few is up to how many calls the sessions of are looked up one by one.
+// few is up to how many calls are looked up one by one.
 const few = 2000
+
+// count is how many rows a query has, up to few.
+func (x *Index) count(ctx context.Context, query string, args ...any) (n int, err error) {
+	//nolint:gosec // as with calls
+	err = x.db.QueryRowContext(ctx, "SELECT count(*) FROM ("+query+" LIMIT ?)", append(slices.Clip(args), few)...).Scan(&n)
+	return n, err
+}
+
+// narrowed is w with ofFew where anyOf chooses few calls. n is at most how many calls it
+// chooses then, few where nothing better than looking at calls is known, and -1 where
+// that would have to be counted.
+func (x *Index) narrowed(ctx context.Context, w where) (_ where, n int, err error) {
+	i := slices.Index(w.text, anyOf)
+	if i < 0 || strings.HasPrefix(w.from, "has") { // which is narrow by itself
+		return w, -1, nil
+	}
+	n, err = x.count(ctx, "SELECT 1 FROM has WHERE name IN (SELECT value FROM json_each(?))", w.any)
+	if n < few {
+		w.text, w.from = slices.Clone(w.text), "calls c"
+		w.text[i] = ofFew
+	} else if w.from != "calls c" { // another condition may choose few
+		n = -1
+	}
+	return w, n, err
+}
 
 // Sessions lists the sessions that have a call which q chooses, the latest first. A
 // query without conditions lists those without calls too.
 func (x *Index) Sessions(ctx context.Context, q Query) ([]recorder.Summary, error) {
-	parts, err := x.of(ctx, q)
+	// A session would be looked through once for each name before it is known not to have
+	// any: with all of them at once it mostly has one soon.
+	parts, err := x.of(ctx, q, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -289,8 +334,11 @@ func (x *Index) Sessions(ctx context.Context, q Query) ([]recorder.Summary, erro
 	if len(parts) != 1 || len(parts[0].text) > 0 {
 		cond = "0"
 		for _, w := range parts {
-			var n int
-			if err := x.db.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM "+w.from+" WHERE "+w.String()+" LIMIT ?)", append(slices.Clip(w.args), few)...).Scan(&n); err != nil {
+			w, n, err := x.narrowed(ctx, w)
+			if err == nil && n < 0 {
+				n, err = x.count(ctx, "SELECT 1 FROM "+w.from+" WHERE "+w.String(), w.args...)
+			}
+			if err != nil {
 				return nil, fmt.Errorf("list sessions: %w", err)
 			}
 			if n < few { // the few calls tell which sessions
