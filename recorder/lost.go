@@ -34,7 +34,8 @@ func (p *Publisher) endLost(ctx context.Context) error {
 	for _, exchange := range slices.Sorted(maps.Keys(open)) {
 		first, err := event.Decode(open[exchange].first)
 		if err != nil {
-			return fmt.Errorf("what is left of request %s: %w", exchange, err)
+			p.unread(exchange, err)
+			continue
 		}
 		d := &event.Aborted{
 			Common: *first.Data.Head(), Operation: operationOf(first.Data), Stage: StageLost, ErrorCode: "unavailable",
@@ -45,6 +46,9 @@ func (p *Publisher) endLost(ctx context.Context) error {
 		}
 		d.EventTime = now
 		events = append(events, event.Event{ID: p.ids.New(), Source: p.source, Time: now, Data: d})
+	}
+	if len(events) == 0 {
+		return nil
 	}
 	p.o.Log.WarnContext(ctx, "the gateway did not end in order: requests that were under way are ended on record", "requests", len(events))
 	b, _, err := p.add(ctx, events)
@@ -87,7 +91,9 @@ func (p *Publisher) unended(ctx context.Context) (map[string]lost, error) {
 		case event.KindDecision:
 			e, err := event.Decode(s.payload)
 			if err != nil {
-				return nil, fmt.Errorf("event at position %d of the file: %w", position, err)
+				p.unread(exchange, err)
+				delete(open, exchange)
+				continue
 			}
 			if d, ok := e.Data.(*event.Decision); ok && (d.Effect != "allow" || d.ErrorCode != "") {
 				delete(open, exchange)
@@ -97,6 +103,12 @@ func (p *Publisher) unended(ctx context.Context) (map[string]lost, error) {
 		}
 	}
 	return open, nil
+}
+
+// unread tells of an exchange that is left as it is: another version wrote its events, and
+// that must not keep this one from starting.
+func (p *Publisher) unread(exchange string, err error) {
+	p.o.Log.Warn("a request in the file cannot be read by this version; if it has no end it gets none", "requestID", exchange, "cause", err.Error())
 }
 
 // prefix is the subject's, which may be another one than is configured now.

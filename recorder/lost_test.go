@@ -1,12 +1,14 @@
 package recorder_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/wal"
 	"github.com/sallyport/sallyport/recorder"
 )
 
@@ -96,4 +98,41 @@ func TestLostIsEnded(t *testing.T) {
 		}
 	}
 	checkChains(t, stream(t, elsewhere))
+}
+
+// What another version wrote keeps nobody from starting, and its exchange gets no end that
+// might be its second.
+func TestLostOfAnotherVersion(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	dir := t.TempDir()
+	p := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, s, true), StateDir: dir})
+	ev := exchange(ids.New())
+	if _, err := p.Begin(t.Context(), ev[:2]...); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	file, err := wal.Open(wal.Options{Dir: filepath.Join(dir, "wal")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := file.Read(2) // the decision
+	_, b, err := r.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Replace(b, []byte(`"effect"`), []byte(`"efflux"`), 1)
+	if _, err := file.Append(t.Context(), other); err != nil || bytes.Equal(b, other) {
+		t.Fatal(err)
+	}
+	r.Close()
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := start(t, t.TempDir(), "")
+	p = newPublisher(t, recorder.PublisherOptions{Conn: connect(t, elsewhere, true), StateDir: dir})
+	if err := p.Accepting(); err != nil {
+		t.Fatal(err)
+	}
 }
