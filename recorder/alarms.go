@@ -126,8 +126,13 @@ func (w *watch) learn(l rawLine) {
 	ch.add(sequence, link{index: l.index, prev: prev, digest: hex.EncodeToString(l.digest[:])}, w.now(), func(finding) {})
 }
 
-// learned begins the chains of which the beginning is further back.
-func (w *watch) learned() {
+// learned begins the chains of which the beginning is further back than what was read.
+// If all was read, it is not there: a recorder that was killed before it wrote the first
+// messages it was given gets them after those behind them.
+func (w *watch) learned(all bool) {
+	if all {
+		return
+	}
 	for _, ch := range w.chains.by {
 		if ch.first == 0 {
 			ch.giveUp(func(finding) {})

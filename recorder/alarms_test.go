@@ -119,6 +119,21 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
+// A recorder that is killed before it has written the first messages it was given gets
+// them long after those behind them, and after other starts.
+func TestFirstEventsComeLast(t *testing.T) {
+	dir := t.TempDir()
+	g := newGateway(t)
+	day := g.day(ids.New(), 3)
+	for _, part := range [][]event.Event{day[5:8], day[8:], day[3:5], day[:3], g.day(ids.New(), 1)} {
+		write(t, recorder.StoreOptions{Dir: dir}, messages(t, part...))
+	}
+	if got := alarmsOf(t, dir); len(got) > 0 {
+		t.Errorf("alarms %v", got)
+	}
+	whole(t, dir, recorder.VerifyOptions{})
+}
+
 // A flood of one kind is counted, not written.
 func TestAlarmsAreBounded(t *testing.T) {
 	dir := t.TempDir()

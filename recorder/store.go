@@ -174,7 +174,7 @@ func (s *Store) remember(m *merkleLog) error {
 	if signed {
 		from = min(from, index)
 	}
-	defer s.watch.learned()
+	defer func() { s.watch.learned(from == 0) }()
 	return Records{Dir: s.dir}.lines(unended, from, func(l rawLine) error {
 		if signed && l.index == index && !bytes.Equal(l.digest[:], leaf) {
 			return fmt.Errorf("line %d is not the one that the log has: the record was changed; `sallyport sessions verify` says more", index)
