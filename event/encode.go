@@ -30,7 +30,10 @@ func EncodeLimit(e Event, limit int) ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	e.Data = cleaned(e.Data)
+	kind := e.Kind()
+	if e.Data = cleaned(e.Data); e.Data == nil {
+		return nil, fmt.Errorf("encode event %s: nothing cleans the data of %s", e.ID, kind)
+	}
 	out, err := marshal(e)
 	if err != nil {
 		return nil, err

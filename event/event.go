@@ -39,6 +39,7 @@ const (
 	KindCheckpoint Kind = "checkpoint" // a gateway signs its chain of events
 	KindAlarm      Kind = "alarm"      // a recorder found a gap, a forgery or damage
 	KindRemoved    Kind = "removed"    // a recorder let bodies go
+	KindHold       Kind = "hold"       // somebody put a session under a legal hold, or ended it
 	KindRevoked    Kind = "revoked"    // an operator stopped somebody or something
 )
 
@@ -66,7 +67,7 @@ type Event struct {
 
 // Data is one of the pointers *SessionOpened, *Request, *Decision, *Credential,
 // *Response, *Aborted, *Refused, *SessionClosed, *ApprovalPending, *ApprovalOutcome, *ApprovalVote,
-// *Body, *Checkpoint, *Alarm, *Removed, *Revoked.
+// *Body, *Checkpoint, *Alarm, *Removed, *Hold, *Revoked.
 type Data interface {
 	Kind() Kind
 	Head() *Common
@@ -105,6 +106,8 @@ func newData(k Kind) Data {
 		return &Alarm{}
 	case KindRemoved:
 		return &Removed{}
+	case KindHold:
+		return &Hold{}
 	case KindRevoked:
 		return &Revoked{}
 	}
@@ -145,9 +148,12 @@ func (e Event) Exchange() string {
 
 func (k Kind) ofSession() bool { return k == KindSessionOpened || k == KindSessionClosed }
 
+// OfRecorder reports a kind that only recorders write, each into its own record.
+func (k Kind) OfRecorder() bool { return k == KindAlarm || k == KindRemoved || k == KindHold }
+
 // ofNone reports a kind that may be outside any session.
 func (k Kind) ofNone() bool {
-	return k == KindRefused || k == KindCheckpoint || k == KindAlarm || k == KindRemoved || k == KindRevoked
+	return k == KindRefused || k == KindCheckpoint || k.OfRecorder() || k == KindRevoked
 }
 
 // check is the part of strictness that Encode and Decode share.

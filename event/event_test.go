@@ -43,6 +43,7 @@ func sample(ids *IDs) []Event {
 		&Checkpoint{Common: Common{RequestID: ids.New(), EventTime: at}, UpTo: 7, Digest: NoDigest, PublicKey: make([]byte, 32), Signature: make([]byte, 64)},
 		&Alarm{Common: Common{RequestID: ids.New(), EventTime: at}, Code: "gap", Source: "sallyport/x", Sequence: 9, Detail: "2 events are missing"},
 		&Removed{Common: Common{RequestID: ids.New(), EventTime: at}, Why: "age", Before: at, Bodies: 3, Bytes: 4096},
+		&Hold{Common: Common{RequestID: ids.New(), EventTime: at}, Action: HoldBegun, Of: ids.New(), By: "anna", Reason: "case 17", Asked: at},
 		NewBody(c, PartResponse, 1, 4, []byte("text")),
 	} {
 		out = append(out, Event{ID: ids.New(), Source: "sallyport/test", Time: at, Data: d})

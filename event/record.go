@@ -150,6 +150,26 @@ type Removed struct {
 // Kind implements Data.
 func (*Removed) Kind() Kind { return KindRemoved }
 
+// What was done with a legal hold.
+const (
+	HoldBegun    = "begun"
+	HoldReleased = "released"
+)
+
+// Hold is the data of hold: the bodies of a session stay whatever retention says, or from
+// now on no more. The event is as late as the recorder was away.
+type Hold struct {
+	Common
+	Action string    `json:"action"`         // HoldBegun or HoldReleased
+	Of     string    `json:"of"`             // the session
+	By     string    `json:"by"`             // who asked
+	Reason string    `json:"reason"`         // why
+	Asked  time.Time `json:"asked,omitzero"` // when
+}
+
+// Kind implements Data.
+func (*Hold) Kind() Kind { return KindHold }
+
 // The extension attributes that chain a gateway's events.
 const (
 	extSequence   = "sequence"   // CloudEvents' extension "Sequence": sorts as text, so of 20 digits
@@ -232,5 +252,12 @@ func (d *Removed) cleaned() Data {
 	c := *d
 	c.Common.clean()
 	c.Why, c.Of, c.Detail, c.Before = clean(c.Why), clean(c.Of), clean(c.Detail), c.Before.UTC()
+	return &c
+}
+
+func (d *Hold) cleaned() Data {
+	c := *d
+	c.Common.clean()
+	c.Action, c.Of, c.By, c.Reason, c.Asked = clean(c.Action), clean(c.Of), clean(c.By), clean(c.Reason), c.Asked.UTC()
 	return &c
 }

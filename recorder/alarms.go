@@ -59,7 +59,7 @@ func (w *watch) add(index uint64, k kept, sum [32]byte) {
 	if id, err := ulid.ParseStrict(k.event.ID); err == nil {
 		key := lineKey(sum[:16])
 		if other, there := w.byID.get(lineKey(id)); there && other != key {
-			w.pending = append(w.pending, finding{CodeFork, k.event.Source, 0, index, fmt.Sprintf("two different events have the id %s", k.event.ID)})
+			w.pending = append(w.pending, finding{code: CodeFork, source: k.event.Source, index: index, detail: fmt.Sprintf("two different events have the id %s", k.event.ID)})
 		}
 		w.byID.put(lineKey(id), key)
 	}
@@ -84,7 +84,10 @@ func (w *watch) alarms() ([]kept, error) {
 			t.skipped++
 			continue
 		}
-		detail := f.detail + fmt.Sprintf(" (entry %d)", f.index)
+		detail := f.detail
+		if !f.elsewhere {
+			detail += fmt.Sprintf(" (entry %d)", f.index)
+		}
 		if t.skipped > 0 {
 			detail += fmt.Sprintf("; and %d more since the last alarm of this kind", t.skipped)
 		}

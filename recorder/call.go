@@ -204,10 +204,10 @@ func (c *Call) Add(e event.Event) {
 // OfCall reports a kind that belongs to an exchange.
 func OfCall(k event.Kind) bool {
 	switch k {
-	case event.KindSessionOpened, event.KindSessionClosed, event.KindRevoked, event.KindCheckpoint, event.KindAlarm, event.KindRemoved:
+	case event.KindSessionOpened, event.KindSessionClosed, event.KindRevoked, event.KindCheckpoint:
 		return false
 	}
-	return true
+	return !k.OfRecorder()
 }
 
 // Gather makes calls of events that come in any order, in the order in which the

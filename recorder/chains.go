@@ -23,6 +23,7 @@ const (
 	CodeChanged    = "changed"    // the record is not what its log says
 	CodeBody       = "body"       // a body is missing, or is another
 	CodeOpaque     = "opaque"     // a message that is no event
+	CodeArchive    = "archive"    // the archive has something else than the recorder
 )
 
 const (
@@ -43,6 +44,7 @@ type finding struct {
 	sequence     uint64
 	index        uint64
 	detail       string
+	elsewhere    bool // it is not about a line of this record: index says nothing
 }
 
 // link is an event's place in its chain.
@@ -87,17 +89,17 @@ func (c *chain) add(sequence uint64, l link, now time.Time, found func(finding))
 		c.duplicates++
 		return
 	case known:
-		found(finding{CodeFork, c.source, sequence, l.index, "two different events have this sequence"})
+		found(finding{code: CodeFork, source: c.source, sequence: sequence, index: l.index, detail: "two different events have this sequence"})
 		return
 	case c.first != 0 && sequence < c.next:
-		found(finding{CodeOrder, c.source, sequence, l.index, fmt.Sprintf("it comes after event %d", c.next-1)})
+		found(finding{code: CodeOrder, source: c.source, sequence: sequence, index: l.index, detail: fmt.Sprintf("it comes after event %d", c.next-1)})
 		return
 	}
 	if w, twice := c.waiting[sequence]; twice {
 		if w.digest == l.digest {
 			c.duplicates++
 		} else {
-			found(finding{CodeFork, c.source, sequence, l.index, "two different events have this sequence"})
+			found(finding{code: CodeFork, source: c.source, sequence: sequence, index: l.index, detail: "two different events have this sequence"})
 		}
 		return
 	}
@@ -135,7 +137,7 @@ func (c *chain) take(sequence uint64, l link, found func(finding)) {
 		c.first = sequence
 	}
 	if c.head != "" && l.prev != c.head {
-		found(finding{CodeChain, c.source, sequence, l.index, "its prevdigest is not that of the event before: one of the two was changed"})
+		found(finding{code: CodeChain, source: c.source, sequence: sequence, index: l.index, detail: "its prevdigest is not that of the event before: one of the two was changed"})
 	}
 	if l.checkpoint != nil {
 		c.check(sequence, l, found)
@@ -150,15 +152,15 @@ func (c *chain) take(sequence uint64, l link, found func(finding)) {
 func (c *chain) check(sequence uint64, l link, found func(finding)) {
 	p := l.checkpoint
 	if err := p.Verify(c.source); err != nil {
-		found(finding{CodeSignature, c.source, sequence, l.index, err.Error()})
+		found(finding{code: CodeSignature, source: c.source, sequence: sequence, index: l.index, detail: err.Error()})
 		return
 	}
 	d, known := c.known[p.UpTo]
 	switch {
 	case p.UpTo >= sequence:
-		found(finding{CodeCheckpoint, c.source, sequence, l.index, "a checkpoint covers what comes after it"})
+		found(finding{code: CodeCheckpoint, source: c.source, sequence: sequence, index: l.index, detail: "a checkpoint covers what comes after it"})
 	case known && d != p.Digest:
-		found(finding{CodeCheckpoint, c.source, sequence, l.index, fmt.Sprintf("event %d is not the one that the gateway signed", p.UpTo)})
+		found(finding{code: CodeCheckpoint, source: c.source, sequence: sequence, index: l.index, detail: fmt.Sprintf("event %d is not the one that the gateway signed", p.UpTo)})
 	case known && p.UpTo >= c.signed:
 		c.signed, c.signer, c.signatures = p.UpTo, sequence, c.signatures+1
 	}
@@ -182,7 +184,7 @@ func (c *chain) giveUp(found func(finding)) {
 	}
 	if c.first != 0 { // before the first, this recorder was not there
 		c.gaps += least - c.next
-		found(finding{CodeGap, c.source, c.next, c.waiting[least].index, fmt.Sprintf("events %d to %d are missing", c.next, least-1)})
+		found(finding{code: CodeGap, source: c.source, sequence: c.next, index: c.waiting[least].index, detail: fmt.Sprintf("events %d to %d are missing", c.next, least-1)})
 	}
 	c.next, c.head = least, ""
 	c.drain(found)
@@ -203,9 +205,9 @@ func newChains(recorder string, found func(finding)) *chains {
 
 // add takes an event and the digest of its line.
 func (c *chains) add(index uint64, e event.Event, lineDigest string, now time.Time) {
-	if own := strings.HasPrefix(e.Source, recorderSource); own || e.Kind() == event.KindAlarm || e.Kind() == event.KindRemoved {
+	if own := strings.HasPrefix(e.Source, recorderSource); own || e.Kind().OfRecorder() {
 		if e.Source != c.recorder {
-			c.found(finding{CodeSource, e.Source, 0, index, fmt.Sprintf("an event of a recorder, which is not %s", c.recorder)})
+			c.found(finding{code: CodeSource, source: e.Source, index: index, detail: fmt.Sprintf("an event of a recorder, which is not %s", c.recorder)})
 		}
 		return
 	}
@@ -215,7 +217,7 @@ func (c *chains) add(index uint64, e event.Event, lineDigest string, now time.Ti
 			c.unchained[e.Source]++
 		}
 		if c.by[e.Source] != nil || event.HasPlace(e) {
-			c.found(finding{CodeUnchained, e.Source, 0, index, "an event of a source with a chain has no place in it"})
+			c.found(finding{code: CodeUnchained, source: e.Source, index: index, detail: "an event of a source with a chain has no place in it"})
 		}
 		return
 	}
@@ -225,7 +227,7 @@ func (c *chains) add(index uint64, e event.Event, lineDigest string, now time.Ti
 		ch = newChain(e.Source)
 		c.by[e.Source] = ch
 		if c.unchained[e.Source] > 0 {
-			c.found(finding{CodeUnchained, e.Source, sequence, index, "a chain begins behind events of its source that have no place in it"})
+			c.found(finding{code: CodeUnchained, source: e.Source, sequence: sequence, index: index, detail: "a chain begins behind events of its source that have no place in it"})
 		}
 	}
 	l := link{index: index, prev: prev, digest: lineDigest, at: e.Time}
@@ -245,7 +247,7 @@ func (c *chains) makeRoom() {
 		}
 	}
 	delete(c.by, least.source)
-	c.found(finding{CodeSource, least.source, least.next, 0, "there are more sources than can be followed: this one no more"})
+	c.found(finding{code: CodeSource, source: least.source, sequence: least.next, detail: "there are more sources than can be followed: this one no more"})
 }
 
 // expire gives up what has been missing for too long.

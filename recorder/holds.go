@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/internal/privatefile"
 )
 
@@ -30,10 +31,17 @@ type Hold struct {
 type holds struct {
 	Holds  []Hold `json:"holds"`
 	Forget []Hold `json:"forget,omitempty"` // not yet done
+	Untold []Told `json:"untold,omitempty"` // not yet on record
 }
 
 func (h holds) held(session string) bool {
 	return slices.ContainsFunc(h.Holds, func(o Hold) bool { return o.Session == session })
+}
+
+// Told is something that was done with a hold and that the recorder puts on record.
+type Told struct {
+	Hold
+	Action string `json:"action"` // event.HoldBegun or event.HoldReleased
 }
 
 // readHolds refuses what it does not understand: a hold that is not seen would let
@@ -51,7 +59,11 @@ func readHolds(dir string) (h holds, err error) {
 	if err := dec.Decode(&h); err != nil {
 		return holds{}, fmt.Errorf("%s cannot be read: %w", filepath.Join(dir, holdsFile), err)
 	}
-	for _, o := range append(slices.Clone(h.Holds), h.Forget...) {
+	all := append(slices.Clone(h.Holds), h.Forget...)
+	for _, o := range h.Untold {
+		all = append(all, o.Hold)
+	}
+	for _, o := range all {
 		if err := validSession(o.Session); err != nil {
 			return holds{}, fmt.Errorf("%s: %w", filepath.Join(dir, holdsFile), err)
 		}
@@ -99,18 +111,38 @@ func (r Records) Hold(h Hold) error {
 			return fmt.Errorf("session %s is held already", h.Session)
 		}
 		all.Holds = append(all.Holds, h)
+		all.Untold = append(all.Untold, Told{h, event.HoldBegun})
 		all.Forget = slices.DeleteFunc(all.Forget, func(o Hold) bool { return o.Session == h.Session })
 		return nil
 	})
 }
 
-// Release ends a hold.
-func (r Records) Release(session string) error {
+// Release ends a hold. h says who wanted it, and why.
+func (r Records) Release(h Hold) error {
 	return changeHolds(r.Dir, func(all *holds) error {
-		if !all.held(session) {
-			return fmt.Errorf("session %s is not held", session)
+		if !all.held(h.Session) {
+			return fmt.Errorf("session %s is not held", h.Session)
 		}
-		all.Holds = slices.DeleteFunc(all.Holds, func(o Hold) bool { return o.Session == session })
+		all.Holds = slices.DeleteFunc(all.Holds, func(o Hold) bool { return o.Session == h.Session })
+		all.Untold = append(all.Untold, Told{h, event.HoldReleased})
+		return nil
+	})
+}
+
+// tellHolds puts on record what was done with holds since the last time. After a crash in
+// between it is there twice, and never not at all.
+func (s *Store) tellHolds(h holds) error {
+	for _, t := range h.Untold {
+		err := s.tell(&event.Hold{Action: t.Action, Of: t.Session, By: t.By, Reason: t.Reason, Asked: t.At})
+		if err != nil {
+			return err
+		}
+	}
+	if len(h.Untold) == 0 {
+		return nil
+	}
+	return changeHolds(s.dir, func(all *holds) error {
+		all.Untold = slices.DeleteFunc(all.Untold, func(t Told) bool { return slices.Contains(h.Untold, t) })
 		return nil
 	})
 }

@@ -67,7 +67,7 @@ func lineOf(r Record) (kept, error) {
 		err = errors.New("message id and event id differ")
 	case session != r.Session:
 		err = errors.New("the event's session is not the subject's")
-	case strings.HasPrefix(e.Source, recorderSource) || e.Kind() == event.KindAlarm || e.Kind() == event.KindRemoved:
+	case strings.HasPrefix(e.Source, recorderSource) || e.Kind().OfRecorder():
 		err = errors.New("only a recorder says that, and not over the stream")
 	case bytes.ContainsAny(m.Line, "\r\n"):
 		err = errors.New("the event has line breaks")

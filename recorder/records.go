@@ -48,8 +48,7 @@ func (r Records) List() ([]Summary, []Problem, error) {
 			problems = append(problems, problemOf(e))
 			return nil //nolint:nilerr // damage is told, and reading goes on
 		}
-		switch e.Event.Kind() {
-		case event.KindCheckpoint, event.KindAlarm, event.KindRemoved:
+		if k := e.Event.Kind(); k == event.KindCheckpoint || k.OfRecorder() {
 			return nil // of no session
 		}
 		id := sessionOf(e.Event)

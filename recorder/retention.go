@@ -20,7 +20,8 @@ type Retention struct {
 	BodiesSize int64         // bytes that packs may take on disk, the oldest go first; 0 is any
 }
 
-// Keep lets go what retention and requests to forget say, at most once for each call.
+// Keep puts on record what was done with holds, and lets go what retention and requests
+// to forget say, at most once for each call.
 // A removal is on record before the first body is gone. Bodies of held sessions stay,
 // also where another session has the same.
 func (s *Store) Keep(p Retention) error {
@@ -29,6 +30,9 @@ func (s *Store) Keep(p Retention) error {
 	h, err := readHolds(s.dir)
 	if err != nil {
 		return err
+	}
+	if err := s.tellHolds(h); err != nil {
+		return fmt.Errorf("put holds on record: %w", err)
 	}
 	if !slices.Equal(h.Holds, s.lastHolds) { // what was held may go now
 		s.lastHolds = h.Holds

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,12 +144,23 @@ func TestRetentionByAge(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	// Released, it goes too.
-	if err := (recorder.Records{Dir: o.Dir}).Release(sessions[1]); err != nil {
+	if err := (recorder.Records{Dir: o.Dir}).Release(recorder.Hold{Session: sessions[1], Reason: "closed", By: "clerk"}); err != nil {
 		t.Fatal(err)
 	}
 	keep(t, o, recorder.Retention{BodiesFor: 5 * 24 * time.Hour})
 	if _, gone := bodiesOf0(t, o.Dir); !slices.Contains(gone, sessions[1]) {
 		t.Error("the bodies of a released session are there")
+	}
+	// Who did both, and why, is on record, once.
+	keep(t, o, recorder.Retention{})
+	var told []string
+	for _, e := range entries(t, o.Dir, 0) {
+		if d, ok := e.Event.Data.(*event.Hold); ok {
+			told = append(told, strings.Join([]string{d.Action, d.Of, d.By, d.Reason}, ", "))
+		}
+	}
+	if !slices.Equal(told, []string{"begun, " + sessions[1] + ", counsel, a case", "released, " + sessions[1] + ", clerk, closed"}) {
+		t.Errorf("%+v", told)
 	}
 	whole(t, o.Dir, recorder.VerifyOptions{})
 }

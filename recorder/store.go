@@ -351,6 +351,15 @@ func (s *Store) OnAlarm(fn func(e event.Event, line []byte)) {
 	s.onAlarm = fn
 }
 
+// Alarm puts on record what was found outside of the stream, with a code of its own: more
+// than ten of a code are written once a minute, with a count.
+func (s *Store) Alarm(code, detail string) error {
+	s.mu.Lock()
+	s.watch.pending = append(s.watch.pending, finding{code: code, source: s.watch.source, detail: detail, elsewhere: true})
+	s.mu.Unlock()
+	return s.write(nil)
+}
+
 // Tick gives up on events that have been missing for too long, and closes a segment of
 // SegmentAge. A recorder calls it once a second.
 func (s *Store) Tick() error { return s.write(nil) }

@@ -31,7 +31,7 @@ func WriteStoryBodies(w io.Writer, s *Session, body func(sha256 string) ([]byte,
 		if x := e.Exchange(); x != block {
 			block = x
 			fmt.Fprintf(out, "\n%s  %s\n", e.Time.UTC().Format(clock), title(e))
-			if k := e.Kind(); k != event.KindAlarm && k != event.KindRemoved {
+			if !e.Kind().OfRecorder() {
 				who(out, e.Data.Head())
 			}
 			if of := e.Data.Head().Enriches; of != "" {
@@ -86,6 +86,8 @@ func title(e event.Event) string {
 		return "ALARM of " + safe(e.Source)
 	case event.KindRemoved:
 		return "bodies removed by " + safe(e.Source)
+	case event.KindHold:
+		return "legal hold, put down by " + safe(e.Source)
 	}
 	return "request " + e.Exchange()
 }
@@ -228,6 +230,9 @@ func tell(w io.Writer, e event.Event) {
 		if d.Detail != "" {
 			line(w, "asked by", "%s", safe(d.Detail))
 		}
+	case *event.Hold:
+		line(w, cmp.Or(safe(d.Action), "?"), "for session %s, at %s", safe(d.Of), d.Asked.UTC().Format(clock))
+		line(w, "asked by", "%s: %s", safe(d.By), safe(d.Reason))
 	}
 }
 

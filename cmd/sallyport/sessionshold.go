@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/recorder"
 )
 
-// asked is what hold and forget put down: which session, who, why.
+// asked is what hold, release and forget put down: which session, who, why.
 func asked(records recorder.Records, session, reason string) (recorder.Hold, error) {
 	if strings.TrimSpace(reason) == "" {
 		return recorder.Hold{}, errors.New("say why with --reason: it is put on record")
@@ -45,7 +45,8 @@ func newSessionsHold() *cobra.Command {
 		Use:   "hold [SESSION]",
 		Short: "Keep the bodies of a session whatever retention says (legal hold)",
 		Long: `Keep the bodies of a session whatever retention says, until "sessions release". Without
-a session: list what is held.`,
+a session: list what is held. Who asked and why is put on record by the recorder: within
+seconds, or at its next start.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			records, err := openRecords(path)
@@ -92,30 +93,31 @@ func listHolds(cmd *cobra.Command, records recorder.Records, asJSON bool) error 
 }
 
 func newSessionsRelease() *cobra.Command {
-	var path string
+	var path, reason string
 	c := &cobra.Command{
 		Use:   "release SESSION",
 		Short: "End a legal hold",
-		Args:  cobra.ExactArgs(1),
+		Long: `End a legal hold: from now on retention lets the bodies of the session go like any other's.
+Who asked and why is put on record, like the hold itself.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			records, err := openRecords(path)
 			if err != nil {
 				return err
 			}
-			session := args[0]
-			if !event.ValidID(session) {
-				if session, err = records.Find(session); err != nil {
-					return err
-				}
-			}
-			if err := records.Release(session); err != nil {
+			h, err := asked(records, args[0], reason)
+			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "session %s is no longer held\n", session)
+			if err := records.Release(h); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "session %s is no longer held\n", h.Session)
 			return err
 		},
 	}
 	configFlag(c, &path)
+	c.Flags().StringVar(&reason, "reason", "", "why")
 	return c
 }
 

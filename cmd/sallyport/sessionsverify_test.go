@@ -98,7 +98,7 @@ func TestSessionsVerify(t *testing.T) {
 func TestSessionsHoldAndForget(t *testing.T) {
 	initialise(t)
 	session, _ := withSession(t, "what is to go")
-	for _, args := range [][]string{{"forget", session}, {"hold", session}, {"hold", session, "--reason", " "}, {"release", session}, {"hold", "nosuch", "--reason", "r"}} {
+	for _, args := range [][]string{{"forget", session}, {"hold", session}, {"hold", session, "--reason", " "}, {"release", session}, {"release", session, "--reason", "not held"}, {"hold", "nosuch", "--reason", "r"}} {
 		if r := do(t, append([]string{"sessions"}, args...)...); r.code != exitFailed {
 			t.Errorf("%v: %+v", args, r)
 		}
@@ -110,7 +110,7 @@ func TestSessionsHoldAndForget(t *testing.T) {
 	if r := do(t, "sessions", "forget", session, "--reason", "r"); r.code != exitFailed || !strings.Contains(r.stderr, "legal hold") {
 		t.Errorf("%+v", r)
 	}
-	must(t, "sessions", "release", session)
+	must(t, "sessions", "release", session, "--reason", "case closed")
 	if out := must(t, "sessions", "hold", "--json"); strings.TrimSpace(out) != "[]" {
 		t.Errorf("%s", out)
 	}
@@ -120,7 +120,8 @@ func TestSessionsHoldAndForget(t *testing.T) {
 	if out := must(t, "sessions", "show", session, "--bodies"); !strings.Contains(out, "are gone") || strings.Contains(out, "what is to go") {
 		t.Errorf("%s", out)
 	}
-	if out := must(t, "sessions", "show", "none"); !strings.Contains(out, "1 bodies") || !strings.Contains(out, "asked for") {
+	if out := must(t, "sessions", "show", "none"); !strings.Contains(out, "1 bodies") || !strings.Contains(out, "asked for") ||
+		!strings.Contains(out, `case \x1b17`) || !strings.Contains(out, "case closed") {
 		t.Errorf("%s", out)
 	}
 	if out := must(t, "sessions", "verify"); !strings.Contains(out, "1 let go by removals on record") {

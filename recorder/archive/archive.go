@@ -237,7 +237,7 @@ func (a *Archive) advance(ctx context.Context, c recorder.LogCheckpoint) error {
 	return nil
 }
 
-// conflict raises the alarm once for each object.
+// conflict raises the alarm, on record too, once for each object and start.
 func (a *Archive) conflict(name, what string) {
 	if _, known := a.conflicts[name]; known {
 		return
@@ -245,4 +245,7 @@ func (a *Archive) conflict(name, what string) {
 	a.conflicts[name] = struct{}{}
 	a.m.conflicts.Inc()
 	a.log.Error("archive: ALARM: the bucket and the recorder have different records; nothing is overwritten", "object", a.prefix+name, "detail", what)
+	if err := a.store.Alarm(recorder.CodeArchive, fmt.Sprintf("the archive's %s is another: %s", a.prefix+name, what)); err != nil {
+		a.log.Error("archive: the alarm is not on record", "error", err)
+	}
 }

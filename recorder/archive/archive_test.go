@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/recorder"
 )
 
@@ -173,6 +174,20 @@ func TestNothingIsOverwritten(t *testing.T) {
 	}
 	if len(is) < len(closed.Files) {
 		t.Errorf("%d objects of %d: the others do not wait", len(is), len(closed.Files))
+	}
+	told := map[string]bool{}
+	err = recorder.Records{Dir: o.Dir}.Entries(t.Context(), 0, func(e recorder.Entry) error {
+		if d, ok := e.Event.Data.(*event.Alarm); ok && d.Code == recorder.CodeArchive {
+			for _, name := range names {
+				told[name] = told[name] || strings.Contains(d.Detail, a.prefix+name+" is another")
+			}
+		}
+		return e.Err
+	})
+	for _, name := range names {
+		if err != nil || !told[name] {
+			t.Errorf("no alarm for %s is on record: %v", name, err)
+		}
 	}
 	// After a restart it is seen by the size alone.
 	closeStore(t, s)
