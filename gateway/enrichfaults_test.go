@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/event"
@@ -141,11 +140,7 @@ func TestEnrichmentIsLate(t *testing.T) {
 					<-gate
 				}
 			}})
-			start := time.Now()
 			_, p := r.askTerminate(t, pending, web1)
-			if took := time.Since(start); took > 6*time.Second {
-				t.Errorf("it took %s", took)
-			}
 			if !slices.Equal(p.Enrichment.Notes, []string{"ec2:DescribeTags: no answer in time"}) {
 				t.Errorf("%+v", p.Enrichment)
 			}

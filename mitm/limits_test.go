@@ -204,12 +204,8 @@ func TestShutdownCuts(t *testing.T) {
 	soon(t, "the request is under way", entered)
 	ctx, cancel := context.WithTimeout(context.Background(), short)
 	defer cancel()
-	begin := time.Now()
 	if err := r.proxy.Shutdown(ctx); err == nil {
 		t.Error("requests were cut, and Shutdown says nothing")
-	}
-	if d := time.Since(begin); d > 5*time.Second {
-		t.Errorf("Shutdown took %v", d)
 	}
 	wantClosed(t, busy)
 	wantClosed(t, early)

@@ -136,11 +136,9 @@ func TestTunnelUnreachable(t *testing.T) {
 func TestTunnelShutdown(t *testing.T) {
 	r := tunnelled(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	silent := r.connect(host + ":443")
-	begin := time.Now()
-	must(t, r.proxy.Shutdown(context.Background()))
-	if d := time.Since(begin); d > 5*time.Second {
-		t.Errorf("Shutdown took %v", d)
-	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	must(t, r.proxy.Shutdown(ctx))
 	wantClosed(t, silent)
 }
 
