@@ -1,7 +1,6 @@
 package recorder
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -14,27 +13,27 @@ import (
 // StageLost is the stage of an aborted event that the gateway's next start wrote.
 const StageLost = "lost"
 
-// lost is an exchange that the file has the beginning of.
-type lost struct {
-	first []byte // its first event that the file still has
-	sent  bool   // a credential was minted: AWS may have been reached
-}
-
 // endLost ends on record what a gateway left open that was killed or lost its power: an
 // auditor would otherwise not know whether its end is missing or never came. It is called
-// before anything is accepted, and looks at what the file still has, which goes back
-// behind what recorders have confirmed.
+// before anything is accepted, and looks at what the file still has and at what was open
+// where it begins.
 func (p *Publisher) endLost(ctx context.Context) error {
-	open, err := p.unended(ctx)
-	if err != nil || len(open) == 0 {
+	p.carried = p.readCarried()
+	open := maps.Clone(p.carried)
+	if err := p.follow(ctx, open, p.log.First(), p.log.Last()); err != nil {
 		return err
 	}
 	now := p.o.Now()
 	var events []event.Event
 	for _, exchange := range slices.Sorted(maps.Keys(open)) {
-		first, err := event.Decode(open[exchange].first)
+		b, err := p.firstOf(open[exchange])
+		if err != nil {
+			return err
+		}
+		first, err := event.Decode(b)
 		if err != nil {
 			p.unread(exchange, err)
+			delete(p.carried, exchange)
 			continue
 		}
 		d := &event.Aborted{
@@ -59,50 +58,6 @@ func (p *Publisher) endLost(ctx context.Context) error {
 		return fmt.Errorf("end what an earlier run left open: %w", err)
 	}
 	return nil
-}
-
-// unended are the exchanges in the file without an end, by id.
-func (p *Publisher) unended(ctx context.Context) (map[string]lost, error) {
-	open := map[string]lost{}
-	last := p.log.Last()
-	r := p.log.Read(p.log.First())
-	defer r.Close()
-	for position := p.log.First(); position <= last; position++ {
-		_, b, err := r.Next(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s, err := readStored(b)
-		if err != nil {
-			return nil, fmt.Errorf("event at position %d of the file: %w", position, err)
-		}
-		_, exchange, kind, err := event.ParseSubject(s.prefix(), s.subject)
-		if err != nil {
-			return nil, fmt.Errorf("event at position %d of the file: %w", position, err)
-		}
-		switch kind {
-		case event.KindRequest, event.KindCredential:
-			of, known := open[exchange]
-			if !known {
-				of.first = bytes.Clone(s.payload)
-			}
-			of.sent = of.sent || kind == event.KindCredential
-			open[exchange] = of
-		case event.KindDecision:
-			e, err := event.Decode(s.payload)
-			if err != nil {
-				p.unread(exchange, err)
-				delete(open, exchange)
-				continue
-			}
-			if d, ok := e.Data.(*event.Decision); ok && (d.Effect != "allow" || d.ErrorCode != "") {
-				delete(open, exchange)
-			}
-		case event.KindResponse, event.KindAborted:
-			delete(open, exchange)
-		}
-	}
-	return open, nil
 }
 
 // unread tells of an exchange that is left as it is: another version wrote its events, and

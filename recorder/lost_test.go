@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/internal/wal"
@@ -28,6 +29,26 @@ func endsOf(list []line) map[string][]event.Data {
 		}
 	}
 	return out
+}
+
+// leave copies what kill -9 leaves of a gateway's state.
+func leave(t testing.TB, running, killed string) {
+	t.Helper()
+	for _, name := range []string{"wal", "keys"} {
+		to := filepath.Join(killed, name)
+		if err := os.CopyFS(to, os.DirFS(filepath.Join(running, name))); err != nil {
+			t.Fatal(err)
+		}
+		files, err := os.ReadDir(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if err := os.Chmod(filepath.Join(to, f.Name()), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // What a gateway left open is ended by its next start, once, and says whether AWS may
@@ -56,14 +77,7 @@ func TestLostIsEnded(t *testing.T) {
 		}
 	}
 	flush(t, p)
-	for _, name := range []string{"wal", "keys"} { // what kill -9 leaves
-		if err := os.CopyFS(filepath.Join(killed, name), os.DirFS(filepath.Join(running, name))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Chmod(recorder.GatewayKeyFile(killed), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	leave(t, running, killed)
 	elsewhere := start(t, t.TempDir(), "")
 	for range 2 { // the second start finds nothing open
 		again := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, elsewhere, true), StateDir: killed})
@@ -134,5 +148,70 @@ func TestLostOfAnotherVersion(t *testing.T) {
 	p = newPublisher(t, recorder.PublisherOptions{Conn: connect(t, elsewhere, true), StateDir: dir})
 	if err := p.Accepting(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is open for so long that the file has let go of its beginning is ended, too, and
+// what ended meanwhile is not.
+func TestLostBehindACut(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	c := &clock{at: time.Now()}
+	dir := t.TempDir()
+	p := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, s, true), StateDir: dir, SegmentSize: 16 << 10, Now: c.now})
+	begin := func(n int) []event.Event {
+		t.Helper()
+		ev := exchange(ids.New())
+		if _, err := p.Begin(t.Context(), ev[:n]...); err != nil {
+			t.Fatal(err)
+		}
+		return ev
+	}
+	r := newTeller(t, s)
+	pass := func() { // what came up to here is cut
+		t.Helper()
+		for range 60 {
+			begin(3)
+		}
+		flush(t, p)
+		before := segments(t, dir)
+		r.say("a", "a", 1<<40)
+		waitFor(t, func() bool { return segments(t, dir) <= 2 })
+		if before <= 2 {
+			t.Fatal("nothing was there to cut")
+		}
+	}
+	held, sent, answered := begin(1), begin(2), begin(2)
+	minted := event.Event{ID: ids.New(), Source: "any", Time: sent[0].Time, Data: &event.Credential{Common: *sent[0].Data.Head(), RoleARN: "arn", AccessKeyID: "ASIA"}}
+	if err := p.Append(t.Context(), minted); err != nil {
+		t.Fatal(err)
+	}
+	pass()
+	if err := p.Append(t.Context(), answered[2]); err != nil {
+		t.Fatal(err)
+	}
+	pass()
+	pass()                                       // and the end of that one, too
+	if err := p.Close(t.Context()); err != nil { // which ends no request
+		t.Fatal(err)
+	}
+	elsewhere := start(t, t.TempDir(), "")
+	for range 2 {
+		again := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, elsewhere, true), StateDir: dir})
+		flush(t, again)
+		got := map[string]string{}
+		for _, l := range stream(t, elsewhere) {
+			if d, ok := l.Data.(*event.Aborted); ok {
+				if got[l.Exchange()] != "" {
+					t.Errorf("%s has two ends", l.Exchange())
+				}
+				got[l.Exchange()] = d.ErrorMessage
+			}
+		}
+		if len(got) != 2 || !strings.Contains(got[held[0].Exchange()], "nothing had been sent") || !strings.Contains(got[sent[0].Exchange()], "AWS may have carried it out") {
+			t.Errorf("%v", got)
+		}
+		if err := again.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

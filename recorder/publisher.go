@@ -91,9 +91,10 @@ type Publisher struct {
 	chain  *linker
 	slots  chan struct{}
 
-	pump   *pump
-	heard  *heard
-	queued queued
+	pump    *pump
+	heard   *heard
+	queued  queued
+	carried begun // what is open where the file begins; of the start, and then of tend
 
 	lastEvent atomic.Uint64 // sequence of the last event that is no checkpoint
 	covered   atomic.Uint64 // what the last checkpoint covers

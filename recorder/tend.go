@@ -82,7 +82,7 @@ func (p *Publisher) tend(ctx context.Context) {
 			connections = n
 			p.pump.reconnected()
 		}
-		m := p.cut()
+		m := p.cut(ctx)
 		if now := p.o.Now(); m.Position > marked.Position && (marked == mark{} || now.Sub(markedAt) >= markEvery || now.Before(markedAt)) {
 			marked, markedAt = m, now
 			p.mark(m)
@@ -95,11 +95,15 @@ func (p *Publisher) tend(ctx context.Context) {
 // cut lets go of what recorders have and the stream too. The second matters although
 // recorders have it: numbers of the stream that it lost would otherwise be given to
 // other events, which a recorder seems to have confirmed.
-func (p *Publisher) cut() mark {
+func (p *Publisher) cut(ctx context.Context) mark {
 	position, sequence := p.heard.settled(p.o.Settle)
 	upTo := min(position, p.heard.confirmed(position))
-	if upTo > 0 {
-		if err := p.log.Cut(upTo); err != nil {
+	if first := p.log.CutTo(upTo); first > p.log.First() {
+		err := p.carry(ctx, first)
+		if err == nil {
+			err = p.log.Cut(first - 1)
+		}
+		if err != nil {
 			p.o.Log.Warn("the gateway's file of events could not be cut", "cause", err.Error())
 		}
 	}

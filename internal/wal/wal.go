@@ -277,10 +277,16 @@ func (l *Log) signal() {
 	}
 }
 
-// Cut lets go of records up to a position. It works by whole segments, and the last
-// record always stays.
-func (l *Log) Cut(upTo uint64) error {
+// CutTo is the position of the first record that Cut would leave now.
+func (l *Log) CutTo(upTo uint64) uint64 {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.segments[l.cuts(upTo)].first
+}
+
+// cuts is how many segments hold no record behind a position. The last record always
+// stays. It is called under mu.
+func (l *Log) cuts(upTo uint64) int {
 	n := 0
 	for n < len(l.segments)-1 && l.segments[n+1].first-1 <= min(upTo, l.durable) {
 		n++
@@ -288,6 +294,14 @@ func (l *Log) Cut(upTo uint64) error {
 	if n > 0 && l.segments[n].first > l.durable { // the last record is in the one before
 		n--
 	}
+	return n
+}
+
+// Cut lets go of records up to a position. It works by whole segments, and the last
+// record always stays.
+func (l *Log) Cut(upTo uint64) error {
+	l.mu.Lock()
+	n := l.cuts(upTo)
 	free := append([]segment(nil), l.segments[:n]...)
 	l.segments = append([]segment(nil), l.segments[n:]...)
 	l.mu.Unlock()
