@@ -18,7 +18,7 @@ demo: build ## the whole path in one process against a simulated AWS: read, mask
 	./bin/sallyport demo
 
 test: ## all tests; those with real clients are skipped, and say so, where a client is missing
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 # e2e and faults start processes that are built without the detector; generators have
 # one goroutine. So have the searches below, which the detector makes twenty times slower
@@ -26,7 +26,7 @@ test: ## all tests; those with real clients are skipped, and say so, where a cli
 ONE_GOROUTINE = TestModel|TestCallModel|TestStreamEqualsFind|TestEveryOperationIsAllowedAndNoNeighbour|TestEveryScopeHoldsDeadlineAndPerimeter
 
 race: ## all tests of more than one goroutine under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -skip '^($(ONE_GOROUTINE))$$' $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/faults$$' -e '/gen$$')
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '^($(ONE_GOROUTINE))$$' $$($(GO) list ./... | grep -v -e '/e2e$$' -e '/faults$$' -e '/gen$$')
 
 faults: ## 10,000 requests while gateway, NATS and recorder are killed at random
 	SALLYPORT_FAULTS=10000 $(GO) test ./faults -run TestRandomKills -count=1 -v -timeout 90m
