@@ -59,7 +59,10 @@ const (
 	ackWait     = 45 * time.Second // after which another gateway tries: longer than any delivery
 	stopTime    = 3 * time.Second  // of a delivery that has begun when the gateway stops
 	maxBackoff  = time.Minute
-	feedAway    = 48 * time.Hour // without any gateway, after which the server forgets where it was
+	// pullTime is how long one request for the next message stands. A server that misses
+	// that a message was settled, and the next may go out, sees it with the next request.
+	pullTime = 5 * time.Second
+	feedAway = 48 * time.Hour // without any gateway, after which the server forgets where it was
 )
 
 // Notify delivers until ctx ends. It holds up nobody: what it is late with waits in
@@ -81,7 +84,7 @@ func (b *Broker) notifyOnce(ctx context.Context, f Feed, came func()) error {
 	if err != nil {
 		return err
 	}
-	iter, err := cons.Messages(jetstream.PullMaxMessages(1))
+	iter, err := cons.Messages(jetstream.PullMaxMessages(1), jetstream.PullExpiry(pullTime))
 	if err != nil {
 		return fmt.Errorf("read what is pending: %w", err)
 	}

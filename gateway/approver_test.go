@@ -124,6 +124,7 @@ func (a *approver) accepted(p *event.ApprovalPending, decision string) {
 // Answers that must not count. Each is refused with a reason, is on record, and
 // changes nothing: the good one at the end still does.
 func TestAnswersThatDoNotCount(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 30s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
@@ -207,6 +208,7 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 // NATS itself keeps everybody but gateways from the state, and everybody but
 // approvers from answering.
 func TestOnlyApproversAnswer(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 50ms"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
@@ -239,6 +241,7 @@ func refusedAnswers(t *testing.T, r *rig, n int) []*event.Refused {
 
 // The record tells who agreed first, before the approval has ended.
 func TestVotesOnRecord(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{policy: strings.Replace(askPolicy, "{groups: [sre]}", "{groups: [sre], count: 2}", 1), approvals: "hold: 30s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")

@@ -80,6 +80,7 @@ func TestHeldAndApproved(t *testing.T) {
 }
 
 func TestHeldAndDenied(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
@@ -124,6 +125,7 @@ func TestApprovedAfterTheHold(t *testing.T) {
 }
 
 func TestExpired(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 60s, expires: 1m"})
 	a := newApprover(t, r)
 	pending, outcome := a.messages("pending"), a.messages("outcome")
@@ -229,6 +231,7 @@ func TestRestartWhilePending(t *testing.T) {
 // What an agent may do is looked at again after people thought: its token, and the
 // policy.
 func TestJudgedAgainAfterTheWait(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 60s, expires: 2h"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
@@ -259,6 +262,7 @@ func TestPendingIsBounded(t *testing.T) {
 }
 
 func TestNobodyToAsk(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{policy: askPolicy})
 	a := <-r.put(t, "x")
 	refused(t, a, http.StatusForbidden, "denied")

@@ -89,6 +89,7 @@ risk: {ask_at: 101, deny_at: 101}
 // Bodies are on record as they are, but for what is secret in them, whatever the agent
 // gets or sends. The agent has all of it, by a rule's unmask and mask.objects: pass.
 func TestBodiesOnRecord(t *testing.T) {
+	t.Parallel()
 	filler := strings.Repeat("filler ", 60_000) // more than one piece
 	object := "a " + secretKey + " b\n" + filler
 	masked := strings.Replace(object, secretKey, "sallyport/masked****", 1)

@@ -67,6 +67,7 @@ func (r *rig) askTerminate(t *testing.T, pending func() event.Event, ids ...stri
 // Each service's own read, with its own format: signed, under a session policy for it
 // alone, on record as what it is.
 func TestEnrichment(t *testing.T) {
+	t.Parallel()
 	tags := map[string]string{"Name": "billing", "env": "prod", "team": "payments"}
 	r, pending := asking(t, enrichPolicy)
 	for _, test := range []struct {

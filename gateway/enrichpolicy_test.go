@@ -66,6 +66,7 @@ func TestNotEnrichedWithoutRoom(t *testing.T) {
 // A deny rule forbids a read, and so does one that asks others for it; a rule that
 // allows it changes nothing. What is forbidden is on record.
 func TestEnrichmentUnderPolicy(t *testing.T) {
+	t.Parallel()
 	rule := func(name, effect, actions, more string) string {
 		return fmt.Sprintf("  - {name: %s, who: {subjects: ['*']}, targets: ['*'], actions: [%q], effect: %s%s}\nrisk:", name, actions, effect, more)
 	}
@@ -83,6 +84,7 @@ func TestEnrichmentUnderPolicy(t *testing.T) {
 		"denied for other targets": {strings.Replace(rule("no-tags", "deny", "ec2:DescribeTags", ""), "'*'], actions", "wide], actions", 1), true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			text := enrichPolicy
 			if name == "the same rule asks" {
 				text = strings.Replace(text, `"ec2:Terminate*"`, `"ec2:*"`, 1)

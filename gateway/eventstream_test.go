@@ -52,6 +52,7 @@ const streamHead = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.even
 
 // Event streams are masked however AWS sends them, and the record tells of it.
 func TestEventStreams(t *testing.T) {
+	t.Parallel()
 	in := frame(t, "sessionStart", `{"sessionId":"1"}`) + frame(t, "sessionUpdate", `{"sessionResults":[{"message":"m `+plantedKey+`","secret":"`+canary+`"},{"message":"n"}]}`) + frame(t, "sessionUpdate", `{}`)
 	var z bytes.Buffer
 	zw := gzip.NewWriter(&z)
@@ -102,6 +103,7 @@ func TestEventStreams(t *testing.T) {
 
 // An event that cannot be masked ends the answer: never as if it were whole.
 func TestEventStreamFails(t *testing.T) {
+	t.Parallel()
 	good := frame(t, "sessionStart", `{"sessionId":"1"}`)
 	bad := frame(t, "sessionUpdate", `{"a":"`+canary+`"}`)
 	for name, f := range map[string]string{

@@ -64,6 +64,7 @@ func unsigned(form map[string]string) map[string]string {
 // A form is judged by its fields, signed anew, and answered as S3 answers forms. The
 // simulated AWS verifies the policy, its signature and the credential's session policy.
 func TestFormUpload(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{})
 	token := r.token()
 	for name, c := range map[string]struct {

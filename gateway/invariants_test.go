@@ -50,6 +50,7 @@ func TestRecordComesFirst(t *testing.T) {
 
 // NATS goes away at each moment of a request. What was not yet sent is not sent.
 func TestRecordFails(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name  string
 		stop  string // the host at whose request NATS stops; "" is before everything
@@ -104,6 +105,7 @@ var mayArrive = []string{
 // What AWS receives is what was judged: whatever the bytes of key, query, headers
 // and body, they arrive as they were sent, or nothing does.
 func TestJudgedBytesAreSentBytes(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, rigOptions{})
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 1))

@@ -61,6 +61,7 @@ func (d dripping) Read(p []byte) (int, error) {
 // However requests and a revocation fall together: when Revoke has returned no write of
 // the subject to AWS succeeds any more, and every request ended with the refusal.
 func TestNoWriteAfterRevoke(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -70,9 +70,14 @@ risk: {ask_at: 101, deny_at: 101}
 // agent, NATS, the records, the log and the spool got. SALLYPORT_MASK_ORACLE names a
 // larger file of the same form.
 func TestMaskOracle(t *testing.T) {
-	t.Run("masked", func(t *testing.T) { maskOracle(t, everything, false) })
+	t.Parallel()
+	t.Run("masked", func(t *testing.T) {
+		t.Parallel()
+		maskOracle(t, everything, false)
+	})
 	// What a rule gives to the agent is masked in the record all the same.
 	t.Run("given", func(t *testing.T) {
+		t.Parallel()
 		maskOracle(t, strings.Replace(everything, "scope: action", `scope: action, unmask: ["*"]`, 1), true)
 	})
 }

@@ -20,6 +20,7 @@ import (
 // A client that leaves after its call was sent gets the outcome when it comes back: by
 // the same SDK call as often as that retries, by any other of the session once.
 func TestRetryGetsTheOutcome(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ first, retry string }{
 		"the same SDK call":  {"inv-1", "inv-1"},
 		"another SDK call":   {"inv-1", "inv-2"},
@@ -27,6 +28,7 @@ func TestRetryGetsTheOutcome(t *testing.T) {
 		"an id only at last": {"", "inv-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 1s"})
 			a := newApprover(t, r)
 			pending := a.messages("pending")

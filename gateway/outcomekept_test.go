@@ -132,6 +132,7 @@ func (r *rig) object(t *testing.T, invocation string) *tunnel {
 // A client that leaves in the middle of a stream: it is read to its end, and kept if it
 // was masked. One that passes as it is is not kept anywhere.
 func TestStreamIsSeenThrough(t *testing.T) {
+	t.Parallel()
 	const first = "first lines\n"
 	for name, test := range map[string]struct {
 		mask, length, rest string

@@ -93,6 +93,7 @@ func TestRetryIsJudgedAgainAfterTheWait(t *testing.T) {
 
 // No more than a few retries wait at once.
 func TestRetriesThatWaitAreBounded(t *testing.T) {
+	t.Parallel()
 	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
 	a := newApprover(t, r)
 	r.leaves(t, a, a.messages("pending"), s, "inv-1")
@@ -128,6 +129,7 @@ func TestRetriesThatWaitAreBounded(t *testing.T) {
 // The real SDK: its attempt times out while AWS works, and the next one, which it makes by
 // itself, gets the answer.
 func TestSDKRetriesByItself(t *testing.T) {
+	t.Parallel()
 	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 20s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")

@@ -83,6 +83,7 @@ func newTestTape(t *testing.T, rec Recorder, limit int64) *tape {
 // However a body is cut into writes, its pieces together are the body up to the limit,
 // and what is told of them is true.
 func TestTape(t *testing.T) {
+	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 200 {
 		body := make([]byte, r.IntN(3*pieceSize))

@@ -51,6 +51,7 @@ func TestWebIdentity(t *testing.T) {
 
 // STS verifies the token by itself; each of its refusals says what to mend.
 func TestWebIdentityRefusals(t *testing.T) {
+	t.Parallel()
 	claims := func(r *rig, more map[string]any) map[string]any {
 		return oidctest.With(oidctest.With(r.claims(), map[string]any{"groups": []string{"ai-agents"}}), more)
 	}
