@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/sallyport/sallyport/event"
 )
 
@@ -87,6 +89,25 @@ func (c *Client) given(ctx context.Context, bad func(error)) (map[string]LiveGra
 		}
 	}
 	return live, nil
+}
+
+// GrantEnd is the outcome by which the grant of an approval was ended before its time,
+// nil where it was not.
+func (c *Client) GrantEnd(ctx context.Context, id string) (*Outcome, error) {
+	if !event.ValidID(id) {
+		return nil, ErrUnknown
+	}
+	var end *Outcome
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{c.prefix + ".approvals.outcome." + id}, DeliverPolicy: jetstream.DeliverAllPolicy}
+	err := c.untilDone(ctx, func(ctx context.Context) error {
+		return c.read(ctx, cfg, func(u Update, err error) error {
+			if err == nil && u.Outcome.Outcome == Revoked {
+				end = u.Outcome
+			}
+			return nil
+		}, func() error { return errDone })
+	})
+	return end, err
 }
 
 // look asks a gateway what is left of a grant.

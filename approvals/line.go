@@ -3,8 +3,10 @@ package approvals
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/terminal"
+	"github.com/sallyport/sallyport/policy"
 )
 
 // Line tells an update in one line of plain text, without control, invisible or
@@ -34,7 +36,27 @@ func (o Outcome) Words() string {
 			b.WriteString(" (" + terminal.Quote(v.Reason, MaxReason) + ")")
 		}
 	}
+	if left := o.Left(); left != "" {
+		b.WriteString("; " + left)
+	}
 	return b.String()
+}
+
+// Left says what was let through beyond the call that was asked for, "" for nothing:
+// `granted for 15 minutes, 3 calls in all: the same again`. It is harmless as a Summary is.
+func (o Outcome) Left() string {
+	g := o.Grant
+	if g == nil || g.Count < 2 || o.Outcome != Approved {
+		return ""
+	}
+	out := "granted for " + name(g.For) + " that cannot be read: "
+	if d, err := time.ParseDuration(g.For); err == nil {
+		out = fmt.Sprintf("granted for %s, %d calls in all: ", minutes(d), g.Count)
+	}
+	if len(g.Actions) == 0 && len(g.Resources) == 0 {
+		return out + "the same again"
+	}
+	return out + list(g.Actions, policy.MaxCover, whole) + " on " + list(g.Resources, policy.MaxCover, whole)
 }
 
 // Person is how others know who voted: the verified address, or else the subject.

@@ -40,6 +40,8 @@ func ended(o approvals.Outcome) string {
 		return "Expired: nobody answered in time"
 	case approvals.Cancelled:
 		return "Cancelled"
+	case approvals.Revoked:
+		return "Approved; its grant was ended"
 	}
 	return "Ended"
 }

@@ -107,6 +107,15 @@ func FuzzBody(f *testing.F) {
 // ourWords are what a message has beside the names of facts.
 var ourWords = map[string]bool{": ": true, "\n": true, "Resources": true, "Parameters, masked": true, "Approval": true, "Digest": true, "Asked": true, "Outcome": true, "At": true}
 
+// Of an approval there are two ends: its own, and that of its grant.
+func TestEnded(t *testing.T) {
+	for outcome, want := range map[string]string{approvals.Approved: "Approved", approvals.Revoked: "Approved; its grant was ended", "later": "Ended"} {
+		if got := ended(approvals.Outcome{Outcome: outcome}); got != want {
+			t.Errorf("%s is %q, not %q", outcome, got, want)
+		}
+	}
+}
+
 // What is cut says so and is not longer than it may be; what fits stays.
 func TestCut(t *testing.T) {
 	for _, s := range []string{"", "short", strings.Repeat("é", 100), strings.Repeat("\U0001f600", 100), strings.Repeat("x", 101)} {

@@ -161,6 +161,7 @@ func span(d time.Duration) string {
 type shownApproval struct {
 	Request approvals.Request  `json:"request"`
 	Outcome *approvals.Outcome `json:"outcome,omitempty"`
+	Revoked *approvals.Outcome `json:"revoked,omitempty"` // the end of the grant that it left
 	Summary approvals.Summary  `json:"summary"`
 }
 
@@ -184,15 +185,24 @@ stands in quotes.`,
 			if err != nil {
 				return err
 			}
+			var revoked *approvals.Outcome
+			if outcome != nil && outcome.Grant != nil {
+				if revoked, err = a.GrantEnd(cmd.Context(), r.Approval); err != nil {
+					return err
+				}
+			}
 			out := cmd.OutOrStdout()
 			if asJSON {
-				return writeJSON(out, shownApproval{r, outcome, approvals.Summarize(r)})
+				return writeJSON(out, shownApproval{r, outcome, revoked, approvals.Summarize(r)})
 			}
 			if err := approvals.Summarize(r).Write(out, columns(out)); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(out, "\n%s\n", standing(r, outcome, time.Now()))
-			return err
+			fmt.Fprintf(out, "\n%s\n", standing(r, outcome, time.Now()))
+			if revoked != nil {
+				fmt.Fprintf(out, "grant %s\n", ended(*revoked))
+			}
+			return nil
 		},
 	}
 	nats.add(c)
@@ -222,6 +232,9 @@ func ended(o approvals.Outcome) string {
 		if v.Reason != "" {
 			out += " (" + terminal.Quote(v.Reason, 200) + ")"
 		}
+	}
+	if left := o.Left(); left != "" {
+		out += "; " + left
 	}
 	return out
 }

@@ -98,6 +98,9 @@ func TestApprovalsWithTheBroker(t *testing.T) {
 	if out := must(t, "approvals", "list", "--grants", "--json"); !strings.Contains(out, `"left":6`) || !strings.Contains(out, `"grant":{"for":"10m0s","count":7}`) {
 		t.Error(out)
 	}
+	if out := must(t, "approvals", "show", granted.Approval); !strings.Contains(out, `allow by "alice"; granted for 10 minutes, 7 calls in all: the same again`) || strings.Contains(out, "revoked") {
+		t.Error(out)
+	}
 	for args, want := range map[string]string{"--subject local-agent": "nobody approves their own", "--digest " + strings.Repeat("f", 64): "its digest is"} {
 		r := do(t, append([]string{"approvals", "revoke", granted.Approval}, strings.Fields(args)...)...)
 		if r.code != exitFailed || !strings.Contains(r.stderr, want) {
@@ -105,6 +108,12 @@ func TestApprovalsWithTheBroker(t *testing.T) {
 		}
 	}
 	if out := must(t, "approvals", "revoke", granted.Approval[20:], "--subject", "bob", "--reason", "enough"); out != "revoked: "+granted.Approval+"\n" {
+		t.Error(out)
+	}
+	if out := must(t, "approvals", "show", granted.Approval); !strings.Contains(out, "the same again\ngrant revoked at ") || !strings.Contains(out, `revoke by "bob" ("enough")`) {
+		t.Error(out)
+	}
+	if out := must(t, "approvals", "show", granted.Approval, "--json"); !strings.Contains(out, `"revoked":{"approval":"`+granted.Approval) {
 		t.Error(out)
 	}
 	if out := must(t, "approvals", "list", "--grants"); out != "no grant is live\n" {
