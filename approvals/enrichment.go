@@ -74,6 +74,12 @@ func (r *Request) tagged() string {
 	return ", tags " + strings.Join(out, " ") + ","
 }
 
+// The names of facts about resources that the gateway read.
+const (
+	FactTags   = "Tags"
+	FactUnread = "Not read"
+)
+
 // enrichment tells all that was read, and what was not.
 func enrichment(r Request) []Fact {
 	e := r.Enrichment.Bounded()
@@ -99,13 +105,13 @@ func enrichment(r Request) []Fact {
 		if d.TagsOmitted > 0 {
 			text += fmt.Sprintf(" and %d more tags that are not shown", d.TagsOmitted)
 		}
-		out = append(out, Fact{"Tags", text})
+		out = append(out, Fact{FactTags, text})
 	}
 	for _, n := range e.Notes {
-		out = append(out, Fact{"Not read", "names and tags could not be read: " + name(n)})
+		out = append(out, Fact{FactUnread, "names and tags could not be read: " + name(n)})
 	}
 	if e.Unread > 0 {
-		out = append(out, Fact{"Not read", fmt.Sprintf("names and tags of %d further resources", e.Unread)})
+		out = append(out, Fact{FactUnread, fmt.Sprintf("names and tags of %d further resources", e.Unread)})
 	}
 	return out
 }

@@ -18,7 +18,9 @@ const (
 	maxText  = 2900
 	maxFact  = 400
 	maxLine  = 900
-	maxPlain = 600 // of the line for notifications
+	maxPlain = 600   // of the line for notifications
+	maxEnd   = 1900  // of how it ended, which comes to the rest
+	maxBody  = 10800 // of the rest, without its title
 )
 
 // title is a text of ours alone.
@@ -52,6 +54,7 @@ func ended(o approvals.Outcome) string {
 // style of an agent's to take for ours. Of what does not fit it says how much that is.
 func body(r approvals.Request) []slack.Block {
 	s := approvals.Summarize(r)
+	s.Facts = fitting(s)
 	facts := make([]slack.RichTextSectionElement, 0, 3*len(s.Facts))
 	room := maxText
 	blocks := []slack.Block{slack.NewRichTextBlock("what", preformatted(cut(s.Headline, maxLine)))}
@@ -62,24 +65,19 @@ func body(r approvals.Request) []slack.Block {
 		facts, room = nil, maxText
 	}
 	for _, f := range s.Facts {
-		text := cut(f.Text, maxFact)
-		size := length(f.Name) + length(text) + 3
+		size := factSize(f)
 		if size > room {
 			flush()
 		}
 		room -= size
-		facts = append(facts, bold(f.Name), ours(": "), code(text), ours("\n"))
+		facts = append(facts, bold(f.Name), ours(": "), code(cut(f.Text, maxFact)), ours("\n"))
 	}
 	flush()
 	if len(s.Resources) > 0 {
 		blocks = append(blocks, slack.NewRichTextBlock("resources", slack.NewRichTextSection(bold("Resources")), preformatted(lines(s.Resources))))
 	}
 	if len(s.Parameters) > 0 {
-		list := make([]string, len(s.Parameters))
-		for i, p := range s.Parameters {
-			list[i] = p.Name + " = " + p.Text
-		}
-		blocks = append(blocks, slack.NewRichTextBlock("parameters", slack.NewRichTextSection(bold("Parameters, masked")), preformatted(lines(list))))
+		blocks = append(blocks, slack.NewRichTextBlock("parameters", slack.NewRichTextSection(bold("Parameters, masked")), preformatted(lines(parameters(s)))))
 	}
 	const layout = "2006-01-02 15:04:05"
 	return append(blocks, slack.NewRichTextBlock("ids", slack.NewRichTextSection(
@@ -89,10 +87,47 @@ func body(r approvals.Request) []slack.Block {
 	)))
 }
 
+// fitting are the facts that a message has room for beside all else. Names and tags of
+// resources are left out before anything else is, the last first, and counted: whoever may
+// tag could otherwise make a message that Slack refuses, of which nobody would hear.
+func fitting(s approvals.Summary) []approvals.Fact {
+	room := maxBody - length(cut(s.Headline, maxLine)) - length(lines(s.Resources)) - length(lines(parameters(s))) - 400 // for headings and ids
+	read := func(f approvals.Fact) bool { return f.Name == approvals.FactTags || f.Name == approvals.FactUnread }
+	for _, f := range s.Facts {
+		if !read(f) {
+			room -= factSize(f)
+		}
+	}
+	out, left := make([]approvals.Fact, 0, len(s.Facts)+1), 0
+	for _, f := range s.Facts {
+		if read(f) {
+			if room -= factSize(f); room < 0 {
+				left++
+				continue
+			}
+		}
+		out = append(out, f)
+	}
+	if left > 0 {
+		out = append(out, approvals.Fact{Name: approvals.FactTags, Text: fmt.Sprintf("and %d more lines, which `sallyport approvals show` has", left)})
+	}
+	return out
+}
+
+func factSize(f approvals.Fact) int { return length(f.Name) + length(cut(f.Text, maxFact)) + 3 }
+
+func parameters(s approvals.Summary) []string {
+	list := make([]string, len(s.Parameters))
+	for i, p := range s.Parameters {
+		list[i] = p.Name + " = " + p.Text
+	}
+	return list
+}
+
 // verdict says who decided. Names and reasons are people's.
 func verdict(o approvals.Outcome) slack.Block {
 	return slack.NewRichTextBlock("outcome", slack.NewRichTextSection(
-		bold("Outcome"), ours(": "), code(cut(o.Words(), maxText)), ours("\n"),
+		bold("Outcome"), ours(": "), code(cut(o.Words(), maxEnd)), ours("\n"),
 		bold("At"), ours(": "), code(o.At.UTC().Format("2006-01-02 15:04:05 MST")),
 	))
 }

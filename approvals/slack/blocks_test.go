@@ -37,6 +37,11 @@ func FuzzBody(f *testing.F) {
 			r.Resources = append(r.Resources, event.Resource{ARN: "arn:aws:s3:::" + s, Type: "bucket", AccountID: fmt.Sprint(s, i)})
 			r.Parameters[fmt.Sprint(s, i)] = []any{s, map[string]any{s: s}}
 		}
+		e := &event.Enrichment{Resources: make([]event.Described, n), Notes: slices.Repeat([]string{s}, n), Unread: n}
+		for i := range e.Resources {
+			e.Resources[i] = event.Described{ARN: "arn:aws:s3:::" + s, Name: s, Tags: slices.Repeat([]event.Tag{{Key: s, Value: s}}, n)}
+		}
+		r.Enrichment = e.Bounded()
 		o := approvals.Outcome{Outcome: approvals.Denied, At: at, Approvers: slices.Repeat([]approvals.Vote{{Subject: s, Email: s, Decision: "deny", Reason: s, Via: "slack"}}, n)}
 		words := maps.Clone(ourWords)
 		for _, fact := range approvals.Summarize(r).Facts { // their names are constants
