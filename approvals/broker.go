@@ -228,11 +228,12 @@ func (b *Broker) Ask(ctx context.Context, r Request) (Record, error) {
 // room checks that one more may wait. Gateways count what the others began too, but
 // two that begin at the same moment may each go one beyond.
 func (b *Broker) room(r Request) error {
+	now := b.o.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all, own := 0, 0
 	for _, k := range b.known {
-		if w := k.record.Request.Who; k.record.State == StatePending {
+		if w := k.record.Request.Who; k.record.State == StatePending && now.Before(k.record.Request.Expires) {
 			all++
 			if w.Issuer == r.Who.Issuer && w.Subject == r.Who.Subject {
 				own++

@@ -184,3 +184,40 @@ func TestFloodOfAnswers(t *testing.T) {
 		t.Errorf("%d of 5,000 are on record, want 100 to %d", n.Load(), most)
 	}
 }
+
+// What the bucket has lost, or its administrator has deleted, ends here when its time
+// comes: it would else take up its identity's room until the gateway is started again.
+func TestFloodOfWhatIsGone(t *testing.T) {
+	var later atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	b := brokers(t, 1, now)[0]
+	for i := range 5 {
+		r := flood(i, "bot")
+		if _, err := b.Ask(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		if i < 3 {
+			if err := b.store.kv.Delete(t.Context(), r.Digest); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := b.Ask(t.Context(), flood(5, "bot")); !errors.Is(err, ErrTooMany) {
+		t.Errorf("beyond the bound: %v", err)
+	}
+	later.Store(int64(2 * time.Minute)) // a request waits for one
+	late := flood(5, "bot")
+	late.Expires = now().Add(time.Minute)
+	if _, err := b.Ask(t.Context(), late); err != nil {
+		t.Errorf("all that waited is over: %v", err)
+	}
+	later.Store(int64(3 * time.Hour))
+	b.Sweep(t.Context()) // ends the others
+	later.Store(int64(5 * time.Hour))
+	b.Sweep(t.Context())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.known) > 0 {
+		t.Errorf("%d are known still", len(b.known))
+	}
+}

@@ -92,8 +92,21 @@ func (b *Broker) Sweep(ctx context.Context) {
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, ErrEnded) && ctx.Err() == nil {
+		switch {
+		case errors.Is(err, ErrEnded):
+			b.forget(r)
+		case err != nil && ctx.Err() == nil:
 			b.o.Log.WarnContext(ctx, "an approval that expired could not be ended; it lets nothing through", "approval", r.Approval, "cause", err.Error())
 		}
+	}
+}
+
+// forget drops what is pending here alone: the bucket has lost it, or another gateway has
+// ended it, which its watch tells. It would else be looked up every second for ever.
+func (b *Broker) forget(r Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if k := b.known[r.Digest].record; k.State == StatePending && k.Request.Approval == r.Approval && len(b.waiters[r.Digest]) == 0 {
+		delete(b.known, r.Digest)
 	}
 }
