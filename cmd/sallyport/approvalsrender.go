@@ -21,6 +21,8 @@ func (v *view) View() tea.View {
 // one, and two for what is asked and the keys.
 const otherRows = 5
 
+func (v *view) tooSmall() bool { return v.width < 40 || v.height < 12 }
+
 func (v *view) listRows() int { return max(1, min(len(v.open), (v.height-otherRows)/3)) }
 
 func (v *view) detailRows() int { return max(1, v.height-otherRows-v.listRows()) }
@@ -51,7 +53,7 @@ func (v *view) line(format string, args ...any) string {
 
 // screen is every row. It notes whose details it has shown to their end.
 func (v *view) screen() []string {
-	if v.width < 40 || v.height < 12 {
+	if v.tooSmall() {
 		return []string{v.line("this terminal is too small")}
 	}
 	rows := []string{v.line("Sallyport approvals: %d waiting", len(v.open))}

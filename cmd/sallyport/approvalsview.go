@@ -122,8 +122,11 @@ func (v *view) find(id string) int {
 }
 
 func (v *view) key(k tea.Key) tea.Cmd {
-	if k.String() == "ctrl+c" {
+	if k.String() == "ctrl+c" || v.tooSmall() && v.asking == nil && k.String() == "q" {
 		return tea.Quit
+	}
+	if v.tooSmall() { // nothing is decided that is not shown
+		return nil
 	}
 	if v.asking != nil {
 		return v.keyOfReason(k)

@@ -264,3 +264,29 @@ func TestViewListShowsNames(t *testing.T) {
 		t.Errorf("%q", row)
 	}
 }
+
+// On a terminal that is too small to show anything no key answers, nor sends what was
+// being typed; on a larger one both go on.
+func TestViewAnswersNothingUnseen(t *testing.T) {
+	s := newScreen(t, some(2)...)
+	s.got(tea.WindowSizeMsg{Width: 35, Height: 24})
+	s.keys("dno<enter>agx<enter>")
+	s.shows("this terminal is too small")
+	s.got(tea.WindowSizeMsg{Width: 100, Height: 40})
+	s.shows("a approve  d deny")
+	s.keys("dye")
+	s.got(tea.WindowSizeMsg{Width: 100, Height: 11})
+	if s.keys("q<enter>") || len(s.sent) > 0 {
+		t.Errorf("sent %q", s.sent)
+	}
+	s.got(tea.WindowSizeMsg{Width: 100, Height: 40})
+	s.shows("Reason, if any: ye_")
+	s.keys("s<enter>")
+	if len(s.sent) != 1 || !strings.HasSuffix(s.sent[0], " yes") {
+		t.Errorf("sent %q", s.sent)
+	}
+	s.got(tea.WindowSizeMsg{Width: 35, Height: 24})
+	if !s.keys("q") {
+		t.Error("q does not leave")
+	}
+}
