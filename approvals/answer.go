@@ -1,13 +1,11 @@
 package approvals
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -18,21 +16,16 @@ import (
 	"github.com/sallyport/sallyport/refusal"
 )
 
-// ParseAnswer reads an answer to an approval. It refuses other members, anything
-// behind the object, and what is longer than MaxAnswer. Its errors hold nothing of
+// ParseAnswer reads an answer to an approval. It refuses other members, members that are
+// there twice, anything behind the object, and what is longer than MaxAnswer. Its errors hold nothing of
 // the answer, which has a token in it.
 func ParseAnswer(b []byte, approval string) (Answer, error) {
 	var a Answer
 	if len(b) > MaxAnswer {
 		return a, fmt.Errorf("the answer has %d bytes, the limit is %d", len(b), MaxAnswer)
 	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&a); err != nil {
-		return Answer{}, errors.New("the answer is not a JSON object with approval, digest, decision, token, and reason and grant if need be")
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return Answer{}, errors.New("there is something behind the answer")
+	if strict(b, &a) != nil {
+		return Answer{}, errors.New("the answer is not one JSON object with approval, digest, decision, token, and reason and grant if need be, each once")
 	}
 	sum, err := hex.DecodeString(a.Digest)
 	switch {

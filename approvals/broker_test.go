@@ -288,3 +288,27 @@ func resume(b *testing.B, n int) {
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
+
+// An answer that two readers could read as two is none.
+func TestAnswerSaysOneThing(t *testing.T) {
+	const id = "01J0000000000000000000000A"
+	good := `{"approval":"` + id + `","digest":"` + strings.Repeat("ab", 32) + `","decision":"deny","token":"t","reason":"r"`
+	if a, err := ParseAnswer([]byte(good+"} \n"), id); err != nil || a.Decision != Deny {
+		t.Fatal(a, err)
+	}
+	for _, bad := range []string{`,"decision":"allow"}`, `,"Decision":"allow"}`, `,"grant":{"for":"1m","count":2,"count":3}}`, `,"until":1}`, `}{}`, `}x`, "} \x00", ``, "\xef\xbb\xbf" + `}`} {
+		if a, err := ParseAnswer([]byte(good+bad), id); err == nil {
+			t.Errorf("%s was taken as %+v", bad, a)
+		}
+	}
+	for _, bad := range []string{strings.ReplaceAll(good, "decision", "DECISION") + "}", strings.ReplaceAll(good, `"r"`, "\"\xff\"") + "}", "[" + good + "}]", "null"} {
+		if a, err := ParseAnswer([]byte(bad), id); err == nil {
+			t.Errorf("%q was taken as %+v", bad, a)
+		}
+	}
+	for _, bad := range []string{`{"code":"ABCDABCDABCDABCD","token":"a","token":"b"}`, `{"code":"ABCDABCDABCDABCD","Token":"a"}`} {
+		if r, err := ParseRedemption([]byte(bad)); err == nil {
+			t.Errorf("%s was taken as %+v", bad, r)
+		}
+	}
+}
