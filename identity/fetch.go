@@ -27,10 +27,11 @@ const (
 // Metadata is what is used of an issuer's discovery document (OpenID Connect
 // Discovery 1.0, section 3).
 type Metadata struct {
-	Issuer        string   `json:"issuer"`
-	JWKSURI       string   `json:"jwks_uri"`
-	TokenEndpoint string   `json:"token_endpoint"`
-	Algorithms    []string `json:"id_token_signing_alg_values_supported"`
+	Issuer         string   `json:"issuer"`
+	JWKSURI        string   `json:"jwks_uri"`
+	TokenEndpoint  string   `json:"token_endpoint"`
+	DeviceEndpoint string   `json:"device_authorization_endpoint"` // RFC 8628; as it stands there
+	Algorithms     []string `json:"id_token_signing_alg_values_supported"`
 }
 
 // NewClient makes the HTTP client for talking to an identity provider. caFile

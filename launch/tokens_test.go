@@ -239,3 +239,59 @@ func TestClientCredentials(t *testing.T) {
 		}
 	}
 }
+
+// A person logs in on another device: what comes is their ID token, for the client.
+func TestDeviceLogin(t *testing.T) {
+	is, err := oidctest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer is.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, is.RootPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	is.Person = func(client string) map[string]any {
+		return oidctest.With(is.Claims("ann", client, time.Now()), map[string]any{"name": "Ann"})
+	}
+	var told []string
+	d := DeviceLogin{Issuer: is.URL, CAFile: ca, ID: "approvers", Prompt: func(uri, code string) { told = append(told, uri, code) }}
+	v, err := identity.NewVerifier([]identity.IssuerConfig{{Issuer: is.URL, Audience: "approvers", CAFile: ca}}, identity.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, expires, err := d.Token(t.Context())
+	if err != nil || !expires.After(time.Now()) || len(told) != 2 || told[0] != is.URL+"/activate" || told[1] != "WDJB-MJHT" {
+		t.Fatalf("%v %v %q", expires, err, told)
+	}
+	if p, err := v.Verify(t.Context(), token); err != nil || p.Subject != "ann" || !p.Person {
+		t.Errorf("%+v %v", p, err)
+	}
+	is.Person = func(string) map[string]any { return nil }
+	if _, _, err := d.Token(t.Context()); err == nil || err.Error() != "log in: it was refused there" {
+		t.Errorf("refused: %v", err)
+	}
+	for name, c := range map[string]struct {
+		edit func(*DeviceLogin)
+		want string
+	}{
+		"no openid": {func(d *DeviceLogin) { d.Scopes = []string{"email"} }, "invalid_request"},
+		"untrusted": {func(d *DeviceLogin) { d.CAFile = "" }, "discovery"},
+		"no grant":  {func(*DeviceLogin) { is.SetDiscovery("device_authorization_endpoint", nil) }, "offers no device authorization"},
+		"http":      {func(*DeviceLogin) { is.SetDiscovery("device_authorization_endpoint", "http://127.0.0.1:1/") }, "not an https URL"},
+	} {
+		bad := d
+		bad.Prompt = func(string, string) { t.Errorf("%s: somebody was asked", name) }
+		c.edit(&bad)
+		if _, _, err := bad.Token(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret words") {
+			t.Errorf("%s: %v", name, err)
+		}
+		is.SetDiscovery("device_authorization_endpoint", is.URL+oidctest.DevicePath)
+	}
+	is.Person = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	d.Prompt = func(string, string) { cancel() }
+	if _, _, err := d.Token(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("broken off: %v", err)
+	}
+}

@@ -23,26 +23,33 @@ import (
 )
 
 // tokenFlags say who answers.
-type tokenFlags struct{ file, subject string }
+type tokenFlags struct {
+	file, subject string
+	login
+}
 
 func (t *tokenFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&t.file, "token-file", "", "read your OIDC token, for the audience of approvers, from this file")
 	c.Flags().StringVar(&t.subject, "subject", trialApprover, "who the trial issuer says you are, without --token-file")
+	t.login.add(c)
 }
 
 // token is read when it is needed, so that a long watch sends no old one. The
 // trial issuer, which can be anyone, puts its approver into the groups that r asks.
 func (t *tokenFlags) token(ctx context.Context, conf *config.Config, r approvals.Request) (secret.String, error) {
+	if t.login.wanted() {
+		return t.login.token(ctx, t.file)
+	}
 	if t.file != "" {
 		token, _, err := launch.FileTokens(t.file).Token(ctx)
 		return token, err
 	}
 	if conf == nil {
-		return secret.String{}, errors.New("whose answer is it? Give --token-file with your OIDC token")
+		return secret.String{}, errors.New("whose answer is it? Give --token-file with your OIDC token, or log in with --issuer and --client-id")
 	}
 	trial, err := trialOf(conf)
 	if errors.Is(err, errTrialOff) {
-		return secret.String{}, fmt.Errorf("%w and give it with --token-file", err)
+		return secret.String{}, fmt.Errorf("%w and give it with --token-file, or log in with --issuer and --client-id", err)
 	}
 	if err != nil {
 		return secret.String{}, err

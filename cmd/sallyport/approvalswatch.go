@@ -33,6 +33,9 @@ In a pipe, or with --lines, each request and each end is a line.`,
 			defer a.close()
 			out := cmd.OutOrStdout()
 			if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && isTerminal(cmd.InOrStdin()) && !asJSON && !lines {
+				if err := token.before(cmd.Context(), token.file); err != nil {
+					return err
+				}
 				return watchView(cmd, a, token.token)
 			}
 			line := writeUpdate

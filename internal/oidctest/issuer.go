@@ -44,6 +44,9 @@ type Issuer struct {
 	ClientID     string           // of the token endpoint
 	ClientSecret string           // of the token endpoint
 	Now          func() time.Time // for tokens of the token endpoint; nil: time.Now
+	// Person gives the claims of whoever logs in on a device, for a client, once they were
+	// waited for a second; nil claims refuse. Person nil is nobody, ever.
+	Person func(client string) map[string]any
 
 	cert  tls.Certificate
 	root  []byte
@@ -55,6 +58,7 @@ type Issuer struct {
 	keys     map[string]Key // published, by algorithm
 	old      []Key          // still published after RotateKeeping
 	requests []string
+	asked    int // how often a device asked
 	status   map[string]int
 	override map[string]any // members of the discovery document
 }
@@ -197,6 +201,7 @@ const (
 	DiscoveryPath = "/.well-known/openid-configuration"
 	KeysPath      = "/keys"
 	TokenPath     = "/token"
+	DevicePath    = "/device"
 
 	movedPath = "/moved" // below it the same again, as the aim of redirects
 )
@@ -221,7 +226,13 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 	case KeysPath:
 		_ = json.NewEncoder(w).Encode(i.keySet())
 	case TokenPath:
+		if r.PostFormValue("grant_type") == deviceGrant {
+			i.serveLogin(w, r)
+			return
+		}
 		i.serveToken(w, r)
+	case DevicePath:
+		i.serveDevice(w, r)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -231,7 +242,7 @@ func (i *Issuer) discovery() map[string]any {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	doc := map[string]any{
-		"issuer": i.URL, "jwks_uri": i.URL + KeysPath, "token_endpoint": i.URL + TokenPath,
+		"issuer": i.URL, "jwks_uri": i.URL + KeysPath, "token_endpoint": i.URL + TokenPath, "device_authorization_endpoint": i.URL + DevicePath,
 		"id_token_signing_alg_values_supported": []string{"RS256", "ES256", "EdDSA", "HS256", "none"},
 	}
 	for k, v := range i.override {
@@ -279,6 +290,37 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 		token := i.Token(i.Claims("client:"+id, r.PostFormValue("audience"), now()))
 		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 600})
 	}
+}
+
+const deviceGrant = "urn:ietf:params:oauth:grant-type:device_code"
+
+// serveDevice begins a login on a device (RFC 8628).
+func (i *Issuer) serveDevice(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost || r.PostFormValue("client_id") == "" || !strings.Contains(r.PostFormValue("scope"), "openid") {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":"invalid_request"}`)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"device_code": "device-" + r.PostFormValue("client_id"), "user_code": "WDJB-MJHT", "verification_uri": i.URL + "/activate", "expires_in": 30, "interval": 1})
+}
+
+// serveLogin tells the device whether somebody has logged in: the first time nobody has.
+func (i *Issuer) serveLogin(w http.ResponseWriter, r *http.Request) {
+	client := r.PostFormValue("client_id")
+	i.mu.Lock()
+	i.asked++
+	pending := i.asked == 1 || i.Person == nil
+	i.mu.Unlock()
+	code := "authorization_pending"
+	if !pending && r.PostFormValue("device_code") == "device-"+client {
+		if claims := i.Person(client); claims != nil {
+			_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "opaque", "token_type": "Bearer", "expires_in": 600, "id_token": i.Token(claims)})
+			return
+		}
+		code = "access_denied"
+	}
+	w.WriteHeader(http.StatusBadRequest)
+	_ = json.NewEncoder(w).Encode(map[string]any{"error": code, "error_description": "secret words of the provider"})
 }
 
 func (i *Issuer) makeCertificate() error {
