@@ -25,7 +25,7 @@ func ParseAnswer(b []byte, approval string) (Answer, error) {
 		return a, fmt.Errorf("the answer has %d bytes, the limit is %d", len(b), MaxAnswer)
 	}
 	if strict(b, &a) != nil {
-		return Answer{}, errors.New("the answer is not one JSON object with approval, digest, decision, token, and reason and grant if need be, each once")
+		return Answer{}, errors.New("the answer is not a JSON object with approval, digest, decision, token, and reason and grant if need be, each once, and nothing behind it")
 	}
 	sum, err := hex.DecodeString(a.Digest)
 	switch {
@@ -131,8 +131,11 @@ func (b *Broker) audit(ctx context.Context, approval string, who *identity.Princ
 		return
 	}
 	what := "an answer to approval " + approval
-	if approval == "" {
+	switch {
+	case approval == "":
 		what = "the link of an account"
+	case !event.ValidID(approval): // of a subject, and anything up to some kilobytes
+		what = "an answer to no approval"
 	}
 	now := b.o.Now()
 	d := &event.Refused{

@@ -269,6 +269,18 @@ func (b *Broker) seen(digest, approval string) (Record, uint64, bool) {
 	return k.record, k.revision, k.revision > 0 && k.record.Request.Approval == approval && (k.record.Announced || k.record.State != StatePending)
 }
 
+// unknown says why there is no record of an approval with a digest.
+func (b *Broker) unknown(approval, digest string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for d, k := range b.known {
+		if k.record.Request.Approval == approval && k.record.State == StatePending && d != digest {
+			return ErrDigest
+		}
+	}
+	return fmt.Errorf("%w, or there was none with this id and digest", ErrEnded)
+}
+
 // change makes one step of a record's, publishes its end if that is one, and gives
 // the record after it.
 func (b *Broker) change(ctx context.Context, approval, digest string, step func(*Record) error) (Record, error) {
@@ -280,7 +292,7 @@ func (b *Broker) change(ctx context.Context, approval, digest string, step func(
 			r, revision, err = b.store.get(ctx, digest)
 		}
 		if errors.Is(err, errNone) || err == nil && r.Request.Approval != approval {
-			return Record{}, fmt.Errorf("%w, or there was none with this id and digest", ErrEnded)
+			return Record{}, b.unknown(approval, digest)
 		}
 		if err != nil {
 			return Record{}, err

@@ -267,8 +267,8 @@ func TestVoteOfALink(t *testing.T) {
 	}{
 		"the agent itself":  {changed(func(l *Link) { l.Issuer, l.Subject = q.Who.Issuer, q.Who.Subject }), q.Approval, q.Digest, Allow, "", "nobody approves their own"},
 		"other groups":      {changed(func(l *Link) { l.Groups = []string{"guests"} }), q.Approval, q.Digest, Allow, "", "none of the groups"},
-		"another's digest":  {l, q.Approval, other.Digest, Allow, "", "id and digest"},
-		"no such digest":    {l, q.Approval, strings.Repeat("0", 64), Allow, "", "id and digest"},
+		"another's digest":  {l, q.Approval, other.Digest, Allow, "", "the digest is not that"},
+		"no such digest":    {l, q.Approval, strings.Repeat("0", 64), Allow, "", "the digest is not that"},
 		"no digest":         {l, q.Approval, "slack.link.T1.U1", Allow, "", "names no approval"},
 		"no decision":       {l, q.Approval, q.Digest, "", "", "decision"},
 		"a long reason":     {l, q.Approval, q.Digest, Deny, strings.Repeat("x", MaxReason+1), "limit is 1024"},

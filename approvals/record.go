@@ -11,6 +11,7 @@ import (
 // Why a record does not change. What an approver is told is the error's text.
 var (
 	ErrEnded      = errors.New("this approval has ended")
+	ErrDigest     = errors.New("the digest is not that of this approval's request: answer what you have seen")
 	ErrExpired    = errors.New("this approval has expired")
 	ErrSelf       = errors.New("nobody approves their own request: the token is of the same subject or the same e-mail address")
 	ErrNotAsked   = errors.New("the token is in none of the groups that are asked")

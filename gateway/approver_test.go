@@ -150,7 +150,7 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 		want string
 		who  string // whose answer it was, where its token is good
 	}{
-		{"another digest", with(func(x *approvals.Answer) { x.Digest = strings.Repeat("ab", 32) }), "ended", "ann"},
+		{"another digest", with(func(x *approvals.Answer) { x.Digest = strings.Repeat("ab", 32) }), "the digest is not that", "ann"},
 		{"upper case", with(func(x *approvals.Answer) { x.Digest = strings.ToUpper(x.Digest) }), "hex", ""},
 		{"another approval", with(func(x *approvals.Answer) { x.Approval = "01J0000000000000000000000A" }), "subject", ""},
 		{"no decision", with(func(x *approvals.Answer) { x.Decision = "" }), "decision", ""},
@@ -165,7 +165,8 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 		{"a program", token(r.person("ci", map[string]any{"name": ""})), "program", "ci"},
 		{"a program with a name", token(r.person("ci", map[string]any{"client_id": "ci"})), "program", "ci"},
 		{"unknown members", []byte(strings.Replace(string(with(func(*approvals.Answer) {})), "{", `{"force":true,`, 1)), "not a JSON object", ""},
-		{"two answers", append(with(func(*approvals.Answer) {}), '{', '}'), "behind", ""},
+		{"two answers", append(with(func(*approvals.Answer) {}), '{', '}'), "nothing behind", ""},
+		{"two decisions", []byte(strings.Replace(string(with(func(*approvals.Answer) {})), "{", `{"decision":"deny",`, 1)), "each once", ""},
 		{"not JSON", []byte("yes"), "not a JSON object", ""},
 		{"too long", append(with(func(*approvals.Answer) {}), bytes.Repeat([]byte(" "), approvals.MaxAnswer)...), "limit", ""},
 		{"a long reason", with(func(x *approvals.Answer) { x.Reason = strings.Repeat("x", approvals.MaxReason+1) }), "limit", ""},
@@ -188,6 +189,13 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 		t.Error(err) // one that there is not
 	}
 	if d := refusedAnswers(t, r, read+1)[read]; d.UserIdentity.Subject != "ann" || !strings.Contains(d.ErrorMessage, "ended") {
+		t.Errorf("%+v", d)
+	}
+	// A subject is up to the client of NATS, and no text for the record.
+	if m, err := a.nc.Request("sallyport.approvals.answer.\x1b[31m"+strings.Repeat("x", 2000), with(func(*approvals.Answer) {}), 10*time.Second); err != nil || !strings.Contains(string(m.Data), "not that of its subject") {
+		t.Errorf("%v %v", m, err)
+	}
+	if d := refusedAnswers(t, r, read+2)[read+1]; !strings.HasPrefix(d.ErrorMessage, "an answer to no approval was refused: ") || len(d.ErrorMessage) > 200 {
 		t.Errorf("%+v", d)
 	}
 	for _, e := range r.stored(t, "sallyport.events.>") {

@@ -75,7 +75,7 @@ func TestDenyInSlack(t *testing.T) {
 	send("U0BOB", view["private_metadata"].(string))
 	r.told("U0BOB", "linked to nobody")
 	send("U0ANN", q.Approval+"."+strings.Repeat("0", 64))
-	r.told("U0ANN", "id and digest")
+	r.told("U0ANN", "the digest is not that")
 	r.pending(g, q)
 	send("U0ANN", view["private_metadata"].(string))
 	r.told("U0ANN", "Accepted")
@@ -109,8 +109,8 @@ func TestPressesThatDoNotCount(t *testing.T) {
 		r.pending(g, own)
 	}
 	press("U0ANN", mine.button("approve"), "nobody approves their own request", nil)
-	press("U0ANN", q.Approval+"."+own.Digest, "none with this id and digest", nil)
-	press("U0ANN", q.Approval+"."+strings.Repeat("f", 64), "none with this id and digest", nil)
+	press("U0ANN", q.Approval+"."+own.Digest, "the digest is not that", nil)
+	press("U0ANN", q.Approval+"."+strings.Repeat("f", 64), "the digest is not that", nil)
 	press("U0ANN", "x", "names no approval", nil)
 	press("U0ANN", q.Approval+".slack.link.T0ACME.U0ANN", "names no approval", nil)
 	for user, more := range map[string]map[string]any{
