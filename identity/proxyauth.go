@@ -65,7 +65,7 @@ func parseBasic(encoded string) (string, secret.String, error) {
 	if !colon {
 		return "", secret.String{}, badBasic()
 	}
-	if err := checkLabel(label); err != nil {
+	if err := CheckLabel(label); err != nil {
 		return "", secret.String{}, refusal.New(refusal.Identity, "the session label (the user of the proxy URL) cannot be used: %v", err)
 	}
 	if password == "" {
@@ -82,7 +82,11 @@ func badBasic() error {
 	return refusal.New(refusal.Identity, "Proxy-Authorization is not base64 of label:token; put them into the proxy URL as http://label:TOKEN@host:port")
 }
 
-func checkLabel(s string) error {
+// CheckLabel says why a text is no label of a session.
+func CheckLabel(s string) error {
+	if strings.Contains(s, ":") {
+		return errors.New("it has a colon, which would end it")
+	}
 	if len(s) > maxLabel {
 		return fmt.Errorf("it is longer than %d characters", maxLabel)
 	}

@@ -103,7 +103,7 @@ func FuzzParseProxyAuthorization(f *testing.F) {
 		if twice {
 			t.Fatal("two fields were accepted")
 		}
-		if token.IsZero() || token.Len() > MaxTokenBytes || checkLabel(label) != nil || strings.Contains(label, ":") {
+		if token.IsZero() || token.Len() > MaxTokenBytes || CheckLabel(label) != nil || strings.Contains(label, ":") {
 			t.Fatalf("label %q, %d bytes of token", label, token.Len())
 		}
 		l2, t2, err := ParseProxyAuthorization([]string{basic(label + ":" + token.Reveal())})

@@ -75,6 +75,9 @@ func (p *prepared) options(proxyURL string) launch.Options {
 // prepare reads the configuration of this machine, if it is needed, and finds
 // everything that the flags leave open in it.
 func (a *agentFlags) prepare(cmd *cobra.Command) (*prepared, error) {
+	if err := identity.CheckLabel(a.label); err != nil {
+		return nil, &usageError{fmt.Errorf("--label: %w", err), cmd.CommandPath()}
+	}
 	src, err := a.source(cmd)
 	if err != nil {
 		return nil, err

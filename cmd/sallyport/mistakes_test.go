@@ -40,6 +40,19 @@ func TestLongReason(t *testing.T) {
 	}
 }
 
+// A label that the gateway takes from nobody is refused before the agent starts, which
+// would only say that it cannot connect to its proxy.
+func TestBadLabel(t *testing.T) {
+	newUser(t)
+	for label, want := range map[string]string{"x\x1b[2J": "only printable ASCII", "a:b": "colon", " a": "begins or ends with a space", strings.Repeat("x", 300): "longer than"} {
+		for _, args := range [][]string{{"run", "--label", label, "--", "true"}, {"env", "--label", label}} {
+			if r := do(t, args...); r.code != exitUsage || !strings.Contains(r.stderr, "--label: ") || !strings.Contains(r.stderr, want) {
+				t.Errorf("%q: %+v", label, r)
+			}
+		}
+	}
+}
+
 // What can be wrong with a machine: exit code 1, and what to do about it.
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct {
