@@ -22,10 +22,16 @@ func (r *Record) Revoke(now time.Time) bool {
 // left; the ids are those that were ended all the same.
 func (b *Broker) Revoke(ctx context.Context, match func(Request) bool) ([]string, error) {
 	var open []Request
+	var begins []GrantRecord // of calls that were let through, perhaps this very moment
 	b.mu.Lock()
 	for _, k := range b.known {
-		if s := k.record.State; (s == StatePending || s == StateApproved) && match(k.record.Request) {
+		switch s := k.record.State; {
+		case s == StatePending && match(k.record.Request), s == StateApproved && match(k.record.Request):
 			open = append(open, k.record.Request)
+		case s == StateUsed && k.record.Grant != nil && match(k.record.Request):
+			if g := newGrantRecord(k.record); g.Live(b.o.Now()) {
+				begins = append(begins, g)
+			}
 		}
 	}
 	b.mu.Unlock()
@@ -45,7 +51,7 @@ func (b *Broker) Revoke(ctx context.Context, match func(Request) bool) ([]string
 			errs = append(errs, err)
 		}
 	}
-	ended, err := b.endGrants(ctx, match)
+	ended, err := b.endGrants(ctx, match, begins)
 	ids = append(ids, ended...)
 	if len(ids) == 0 {
 		return nil, errors.Join(append(errs, err)...)
@@ -55,9 +61,18 @@ func (b *Broker) Revoke(ctx context.Context, match func(Request) bool) ([]string
 }
 
 // endGrants ends all grants whose request match picks, and gives their approvals' ids.
-func (b *Broker) endGrants(ctx context.Context, match func(Request) bool) ([]string, error) {
+// Those of begins are ended also where nothing is known of them yet: a key that is there
+// keeps a grant from beginning.
+func (b *Broker) endGrants(ctx context.Context, match func(Request) bool, begins []GrantRecord) ([]string, error) {
 	open := map[string]string{} // approval by key
+	fallback := map[string]*GrantRecord{}
 	b.grants.mu.Lock()
+	for i := range begins {
+		key := begins[i].key()
+		if _, known := b.grants.known[key]; !known {
+			open[key], fallback[key] = begins[i].Request.Approval, &begins[i]
+		}
+	}
 	for key, k := range b.grants.known {
 		if k.record.Leave.Left > 0 && match(k.record.Request) {
 			open[key] = k.record.Request.Approval
@@ -67,7 +82,7 @@ func (b *Broker) endGrants(ctx context.Context, match func(Request) bool) ([]str
 	var ids []string
 	var errs []error
 	for key, id := range open {
-		_, err := b.changeGrant(ctx, key, nil, func(g *GrantRecord) error {
+		_, err := b.changeGrant(ctx, key, fallback[key], func(g *GrantRecord) error {
 			if g.Leave.Left == 0 {
 				return ErrEnded
 			}

@@ -75,3 +75,29 @@ func TestBrokerRevoke(t *testing.T) {
 		t.Errorf("again %v %v", again, err)
 	}
 }
+
+// A call that is let through at the moment of a revocation leaves no grant behind it,
+// whether the grant begins before the revocation or after it.
+func TestRevokeBeforeAGrantBegins(t *testing.T) {
+	all := brokers(t, 2, time.Now)
+	c := ec2Call("TerminateInstances", instanceARN+"i-1")
+	r := approve(t, all[0], c, Grant{For: "10m", Count: 5})
+	rec, err := all[0].change(t.Context(), r.Approval, r.Digest, func(rec *Record) error { return rec.Claim(r.RequestID, time.Now()) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := all[0].Revoke(t.Context(), func(q Request) bool { return q.SessionID == r.SessionID })
+	if err != nil || !slices.Equal(got, []string{r.Approval}) {
+		t.Errorf("ended %v: %v", got, err)
+	}
+	all[0].begin(t.Context(), rec)
+	for i, b := range all {
+		seen(t, b, r.Approval)
+		if _, err := b.UseGrant(t.Context(), again(r), c); !errors.Is(err, ErrNoGrant) {
+			t.Errorf("gateway %d: it lets through: %v", i, err)
+		}
+	}
+	if got, err := all[0].Revoke(t.Context(), func(q Request) bool { return q.SessionID == r.SessionID }); err != nil || len(got) > 0 {
+		t.Errorf("ended again: %v %v", got, err)
+	}
+}
