@@ -101,6 +101,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
+// Connected reports that NATS is there: what was heard of it is not old.
+func (c *Client) Connected() bool { return c.conn.IsConnected() }
+
 // forbidden ends the attempts that a permission violation is about.
 func (c *Client) forbidden(err error) (ours bool) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {

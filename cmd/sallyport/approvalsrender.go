@@ -56,7 +56,11 @@ func (v *view) screen() []string {
 	if v.tooSmall() {
 		return []string{v.line("this terminal is too small")}
 	}
-	rows := []string{v.line("Sallyport approvals: %d waiting", len(v.open))}
+	away := ""
+	if v.here != nil && !v.here() {
+		away = "; NATS is away, so this may be old"
+	}
+	rows := []string{v.line("Sallyport approvals: %d waiting%s", len(v.open), away)}
 	first := max(0, v.find(v.selected)-v.listRows()+1)
 	for i := first; i < first+v.listRows(); i++ {
 		if i >= len(v.open) {

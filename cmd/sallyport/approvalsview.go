@@ -36,6 +36,7 @@ type sendFunc func(r approvals.Request, decision, reason string, grant *approval
 // approvals.Summary and of terminal, which cannot move the cursor.
 type view struct {
 	send sendFunc
+	here func() bool // NATS is; nil: always
 	now  time.Time
 	open []approvals.Request // the oldest first
 
@@ -208,6 +209,7 @@ func watchView(cmd *cobra.Command, a *approver, token func(context.Context, *con
 		return a.Answer(ctx, approvals.Answer{Approval: r.Approval, Digest: r.Digest, Decision: decision, Token: t.Reveal(), Reason: reason, Grant: grant})
 	}
 	v := newView(send, time.Now())
+	v.here = a.Connected
 	p := tea.NewProgram(v, tea.WithContext(ctx), tea.WithInput(cmd.InOrStdin()), tea.WithOutput(cmd.OutOrStdout()), tea.WithoutSignalHandler())
 	done := make(chan struct{})
 	go func() {

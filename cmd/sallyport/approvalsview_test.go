@@ -290,3 +290,13 @@ func TestViewAnswersNothingUnseen(t *testing.T) {
 		t.Error("q does not leave")
 	}
 }
+
+// A list that nobody keeps up is not shown as if it were one.
+func TestViewWithoutNATS(t *testing.T) {
+	s := newScreen(t, some(2)...)
+	here := false
+	s.here = func() bool { return here }
+	s.shows("Sallyport approvals: 2 waiting; NATS is away, so this may be old\n")
+	here = true
+	s.shows("Sallyport approvals: 2 waiting\n")
+}
