@@ -35,13 +35,16 @@ var (
 	ErrClosed     = errors.New("the gateway is stopping")
 )
 
-// Options configure a Broker. All but AllowServiceAccounts and Log are required.
+// Options configure a Broker. All but AllowServiceAccounts, Stopped and Log are required.
 type Options struct {
 	Conn                 *nats.Conn // as bus.Gateway
 	Prefix               string     // subject prefix
 	Verifier             *identity.Verifier
 	AllowServiceAccounts bool // programs may answer too
 	MaxPending           int  // approvals of one identity that wait at once
+	// Stopped says why nobody may answer as this subject now, nil where they may; a nil
+	// func stops nobody. A token that was stolen is no approver's, either.
+	Stopped func(ctx context.Context, issuer, subject string) error
 	// Append makes events durable.
 	Append func(ctx context.Context, events ...event.Event) error
 	IDs    *event.IDs

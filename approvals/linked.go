@@ -36,6 +36,9 @@ func (l *Links) vote(ctx context.Context, link Link, approval, digest, decision,
 	case len(reason) > MaxReason:
 		return Record{}, fmt.Errorf("the reason has %d bytes, the limit is %d", len(reason), MaxReason)
 	}
+	if err := l.b.stopped(ctx, link.Issuer, link.Subject); err != nil {
+		return Record{}, err
+	}
 	v := Vote{Issuer: link.Issuer, Subject: link.Subject, Email: link.Email, Groups: link.Groups, Decision: decision, Reason: reason, Via: l.o.Medium, At: now}
 	return l.b.change(ctx, approval, digest, func(r *Record) error { return r.Vote(v, nil, l.b.o.Now()) })
 }

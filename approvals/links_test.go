@@ -24,6 +24,7 @@ type linkRig struct {
 	broker *Broker
 	links  *Links
 	client *Client
+	gone   atomic.Value // string: a subject that was revoked
 	email  atomic.Value // string or error: what the chat service says of every account
 
 	mu     sync.Mutex
@@ -81,7 +82,13 @@ func newLinkRig(t *testing.T) *linkRig {
 		t.Fatal(err)
 	}
 	t.Cleanup(gateway.Close)
-	r.broker, err = NewBroker(t.Context(), Options{Conn: gateway, Prefix: "sallyport", Verifier: verifier, MaxPending: 5, IDs: event.NewIDs(r.now), Source: "sallyport/test", Now: r.now,
+	r.broker, err = NewBroker(t.Context(), Options{
+		Stopped: func(_ context.Context, issuer, subject string) error {
+			if subject == r.gone.Load() && issuer == r.issuer.URL {
+				return errors.New("it was revoked")
+			}
+			return nil
+		}, Conn: gateway, Prefix: "sallyport", Verifier: verifier, MaxPending: 5, IDs: event.NewIDs(r.now), Source: "sallyport/test", Now: r.now,
 		Append: func(_ context.Context, e ...event.Event) error {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -362,4 +369,32 @@ func FuzzParseRedemption(f *testing.F) {
 			t.Errorf("%q: an error and %+v", b, r)
 		}
 	})
+}
+
+// Who is revoked neither links an account nor answers by one that was linked before.
+func TestRevokedLink(t *testing.T) {
+	r := newLinkRig(t)
+	l := r.link(t)
+	q := liveRequest(1, Needed{Groups: []string{"sre"}, Count: 1})
+	q.Expires = r.now().Add(time.Hour)
+	if _, err := r.broker.Ask(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	r.gone.Store("ann")
+	for _, decision := range []string{Allow, Deny} {
+		if rec, err := r.links.Vote(t.Context(), l, q.Approval, q.Digest, decision, ""); err == nil || !strings.Contains(err.Error(), "revoked") || !strings.Contains(r.recorded(), "it was revoked") {
+			t.Errorf("%s: %s %v", decision, rec.State, err)
+		}
+	}
+	text, err := r.links.Code(t.Context(), annInSlack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.client.Link(t.Context(), Redemption{Code: text, Token: r.token("ann", "ann@acme.example", nil)}); err == nil || !strings.Contains(err.Error(), "revoked") {
+		t.Errorf("linked: %v", err)
+	}
+	r.gone.Store("")
+	if rec, err := r.links.Vote(t.Context(), l, q.Approval, q.Digest, Allow, ""); err != nil || rec.State != StateApproved {
+		t.Errorf("lifted: %s %v", rec.State, err)
+	}
 }

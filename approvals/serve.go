@@ -44,8 +44,18 @@ func (b *Broker) identify(ctx context.Context, token secret.String) (*identity.P
 	if err != nil {
 		return nil, err
 	}
+	if err := b.stopped(ctx, p.Issuer, p.Subject); err != nil {
+		return p, err
+	}
 	if !p.Person && !b.o.AllowServiceAccounts {
 		return p, errors.New("the token is a program's, or has neither a verified e-mail address nor a name: only people approve, unless approvals.allow_service_accounts is set")
 	}
 	return p, nil
+}
+
+func (b *Broker) stopped(ctx context.Context, issuer, subject string) error {
+	if b.o.Stopped == nil {
+		return nil
+	}
+	return b.o.Stopped(ctx, issuer, subject)
 }

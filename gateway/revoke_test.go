@@ -474,3 +474,33 @@ func (r *rig) sendUntilCut(nc net.Conn, token, subject string, stop chan struct{
 		_, _ = io.Copy(io.Discard, resp.Body)
 	}
 }
+
+// A revoked subject decides nothing either: a token that was stolen approves no call, until
+// the revocation is lifted.
+func TestRevokedApprover(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 60s"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	got := r.put(t, "x")
+	p := pendingOf(t, pending())
+	reply := func(who, decision string) approvals.Reply {
+		text, err := json.Marshal(approvals.Answer{Approval: p.Approval, Digest: p.Digest, Decision: decision, Token: r.person(who, nil)})
+		must(t, err)
+		return a.send(p.Approval, text)
+	}
+	r.revoked(t, `{"subject":"ann","issuer":"`+r.idp.URL+`","reason":"stolen laptop"}`)
+	for i, decision := range []string{approvals.Allow, approvals.Deny} {
+		if out := reply("ann", decision); out.Accepted || !strings.Contains(out.Error, "revoked by an operator") {
+			t.Errorf("%s: %+v", decision, out)
+		}
+		if d := refusedAnswers(t, r, i+1)[i]; d.UserIdentity.Subject != "ann" || !strings.Contains(d.ErrorMessage, "revoked by an operator") {
+			t.Errorf("%+v", d)
+		}
+	}
+	r.nothingSent(t)
+	r.revoked(t, `{"subject":"ann","issuer":"`+r.idp.URL+`","reason":"found","lift":true}`)
+	if out := reply("ann", approvals.Allow); !out.Accepted {
+		t.Errorf("lifted: %+v", out)
+	}
+	passed(t, <-got, http.StatusOK)
+}

@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/refusal"
 	"github.com/sallyport/sallyport/revocation"
 )
 
@@ -28,5 +30,20 @@ func sessionOf(sessions *identity.Sessions) func(string) (revocation.Caller, boo
 			return revocation.Caller{}, false
 		}
 		return revocation.Caller{Issuer: s.Issuer, Subject: s.Subject, Label: s.Label, Session: s.ID}, true
+	}
+}
+
+// stopped says whether an approver is revoked: the kill switch is for a subject, whatever
+// its token is used for.
+func stopped(l *revocation.List) func(ctx context.Context, issuer, subject string) error {
+	return func(ctx context.Context, issuer, subject string) error {
+		e := l.Refusal(ctx, revocation.Caller{Issuer: issuer, Subject: subject})
+		switch {
+		case e == nil:
+			return nil
+		case e.Reason == refusal.Unavailable:
+			return errors.New("whether this token's subject has been revoked is not known; try again later")
+		}
+		return errors.New("this token's subject has been revoked by an operator; its answers do not count")
 	}
 }
