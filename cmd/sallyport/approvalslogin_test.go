@@ -1,12 +1,15 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/bus"
 	"github.com/sallyport/sallyport/internal/oidctest"
 )
 
@@ -76,5 +79,36 @@ func TestWhereToLogIn(t *testing.T) {
 	var out output
 	if sayWhere(&out, "https://idp.example/\x1b[2J", "A\nB"); out.String() != "\nLog in at https://idp.example/\\x1b[2J\nand enter the code A\\nB\n" {
 		t.Errorf("%q", out.String())
+	}
+}
+
+// Where there is no configuration, a flag says what subjects begin with: nothing would
+// seem to wait otherwise.
+func TestApprovalsUnderAPrefix(t *testing.T) {
+	newUser(t)
+	server, err := bus.Start(t.Context(), bus.ServerOptions{Dir: "nats", Prefix: "acme.agents"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	conn, err := bus.Connect(t.Context(), bus.Options{Role: bus.Gateway, InProcess: server})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	r := wanted(event.NewIDs(nil), time.Hour)
+	text, err := json.Marshal(map[string]any{"specversion": "1.0", "type": "dev.sallyport.approval.pending.v1", "id": r.RequestID, "source": "sallyport/test", "data": r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Request("acme.agents.approvals.pending."+r.Approval, text, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"approvals", "list", "--nats", server.URL(), "--creds", server.CredsFile(bus.Approver), "--subject-prefix"}
+	if out := must(t, append(args, "acme.agents")...); !strings.Contains(out, r.Approval) {
+		t.Error(out)
+	}
+	if got := do(t, append(args, "a.>")...); got.code != exitUsage || !strings.Contains(got.stderr, "--subject-prefix: ") {
+		t.Errorf("%+v", got)
 	}
 }

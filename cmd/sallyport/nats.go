@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,25 +10,32 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/config"
+	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/internal/bus"
 )
 
 // natsFlags say which NATS server to talk to. With the embedded server everything
 // is found under state_dir.
-type natsFlags struct{ config, url, creds string }
+type natsFlags struct{ config, url, creds, prefix string }
 
 func (n *natsFlags) add(c *cobra.Command) {
 	configFlag(c, &n.config)
 	c.Flags().StringVar(&n.url, "nats", "", "NATS URL (default: from the configuration)")
 	c.Flags().StringVar(&n.creds, "creds", "", "NATS credentials file")
+	c.Flags().StringVar(&n.prefix, "subject-prefix", "", "what NATS subjects begin with (default: from the configuration, or sallyport)")
 }
 
 // options are those of a connection as a role. With them come the prefix of
 // subjects, and the configuration, nil where none is needed.
 func (n *natsFlags) options(cmd *cobra.Command, role bus.Role) (bus.Options, string, *config.Config, error) {
 	o := bus.Options{Role: role, URL: n.url, CredsFile: n.creds}
+	if n.prefix != "" {
+		if err := event.ValidPrefix(n.prefix); err != nil {
+			return o, "", nil, &usageError{fmt.Errorf("--subject-prefix: %w", err), cmd.CommandPath()}
+		}
+	}
 	if n.url != "" && !exists(n.config) && !cmd.Flags().Changed("config") {
-		return o, "sallyport", nil, nil
+		return o, cmp.Or(n.prefix, "sallyport"), nil, nil
 	}
 	conf, err := config.Load(n.config)
 	if err != nil {
@@ -36,7 +44,7 @@ func (n *natsFlags) options(cmd *cobra.Command, role bus.Role) (bus.Options, str
 	if n.url == "" {
 		o, err = natsOf(conf, role, n.creds)
 	}
-	return o, conf.NATS.SubjectPrefix, conf, err
+	return o, cmp.Or(n.prefix, conf.NATS.SubjectPrefix), conf, err
 }
 
 func noNATS(err error) error {
