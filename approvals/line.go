@@ -27,17 +27,20 @@ func (u Update) Line() string {
 func (o Outcome) Words() string {
 	var b strings.Builder
 	b.WriteString(ours(o.Outcome))
-	for i, v := range o.Approvers {
-		b.WriteString([]string{": ", "; "}[min(i, 1)] + ours(v.Decision) + " by " + name(v.Person()))
+	next := ": "
+	if left := o.Left(); left != "" { // before reasons, which are long enough to have it cut off
+		b.WriteString(", " + left)
+		next = "; "
+	}
+	for _, v := range o.Approvers {
+		b.WriteString(next + ours(v.Decision) + " by " + name(v.Person()))
+		next = "; "
 		if v.Via != "" {
 			b.WriteString(" through " + ours(v.Via))
 		}
 		if v.Reason != "" {
 			b.WriteString(" (" + terminal.Quote(v.Reason, MaxReason) + ")")
 		}
-	}
-	if left := o.Left(); left != "" {
-		b.WriteString("; " + left)
 	}
 	return b.String()
 }

@@ -320,10 +320,10 @@ func TestParameterValues(t *testing.T) {
 func TestOutcomeTellsTheGrant(t *testing.T) {
 	long := "arn:aws:s3:::" + strings.Repeat("x", 400) + "*"
 	for want, o := range map[string]Outcome{
-		`approved: allow by "ann"; granted for 15 minutes, 3 calls in all: the same again`: {Outcome: Approved, Grant: &Grant{For: "15m0s", Count: 3}},
-		`approved: allow by "ann"; granted for 1 hour, 2 calls in all: "s3:Get*", "s3:\n" on "` + long + `"`: {
+		`approved, granted for 15 minutes, 3 calls in all: the same again; allow by "ann"`: {Outcome: Approved, Grant: &Grant{For: "15m0s", Count: 3}},
+		`approved, granted for 1 hour, 2 calls in all: "s3:Get*", "s3:\n" on "` + long + `"; allow by "ann"`: {
 			Outcome: Approved, Grant: &Grant{For: "1h", Count: 2, Actions: []string{"s3:Get*", "s3:\n"}, Resources: []string{long}}},
-		`approved: allow by "ann"; granted for "\x1b" that cannot be read: the same again`: {Outcome: Approved, Grant: &Grant{For: "\x1b", Count: 2}},
+		`approved, granted for "\x1b" that cannot be read: the same again; allow by "ann"`: {Outcome: Approved, Grant: &Grant{For: "\x1b", Count: 2}},
 		`approved: allow by "ann"`: {Outcome: Approved, Grant: &Grant{For: "15m", Count: 1}},
 		`denied: allow by "ann"`:   {Outcome: Denied, Grant: &Grant{For: "15m", Count: 3}},
 	} {

@@ -156,3 +156,12 @@ func TestClassify(t *testing.T) {
 		t.Error("nothing is an error")
 	}
 }
+
+// Reasons, however long, do not push a grant out of the message that says how it ended.
+func TestVerdictTellsTheGrant(t *testing.T) {
+	o := approvals.Outcome{Outcome: approvals.Approved, Grant: &approvals.Grant{For: "15m", Count: 20}, Approvers: slices.Repeat([]approvals.Vote{{Subject: "ann", Decision: "allow", Reason: strings.Repeat("x", approvals.MaxReason)}}, 5)}
+	text, err := json.Marshal(verdict(o))
+	if err != nil || !strings.Contains(string(text), "granted for 15 minutes, 20 calls in all: the same again") {
+		t.Errorf("%s %v", text, err)
+	}
+}
