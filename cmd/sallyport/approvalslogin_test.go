@@ -108,6 +108,10 @@ func TestApprovalsUnderAPrefix(t *testing.T) {
 	if out := must(t, append(args, "acme.agents")...); !strings.Contains(out, r.Approval) {
 		t.Error(out)
 	}
+	args[5] = "none.creds"
+	if got := do(t, append(args, "acme.agents")...); got.code != exitFailed || !strings.Contains(got.stderr, "none.creds") || strings.Contains(got.stderr, "sallyport serve") {
+		t.Errorf("without credentials: %+v", got)
+	}
 	if got := do(t, append(args, "a.>")...); got.code != exitUsage || !strings.Contains(got.stderr, "--subject-prefix: ") {
 		t.Errorf("%+v", got)
 	}

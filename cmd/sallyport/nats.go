@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +50,9 @@ func (n *natsFlags) options(cmd *cobra.Command, role bus.Role) (bus.Options, str
 }
 
 func noNATS(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // of the credentials, and not of the server
+		return err
+	}
 	return fmt.Errorf("%w; is `sallyport serve`, or the NATS server, running there?", err)
 }
 
