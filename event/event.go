@@ -114,6 +114,18 @@ func newData(k Kind) Data {
 	return nil
 }
 
+// Ends reports what ends an exchange on record: an answer, a break, or a decision by which
+// nothing is sent. A request has one.
+func Ends(d Data) bool {
+	switch d := d.(type) {
+	case *Response, *Aborted:
+		return true
+	case *Decision:
+		return d.Effect != "allow" || d.ErrorCode != ""
+	}
+	return false
+}
+
 // Kind is the kind of the event's data, "" without data.
 func (e Event) Kind() Kind {
 	if e.Data == nil {

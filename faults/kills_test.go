@@ -168,20 +168,18 @@ func (r *rig) check(t *testing.T, answers <-chan got, deaths map[string]int) {
 			return nil //nolint:nilerr // damage is told, and counted
 		}
 		lines[event.LineDigest(e.Line)]++
+		if event.Ends(e.Event.Data) {
+			ends[e.Event.Exchange()] = append(ends[e.Event.Exchange()], e.Event.Data)
+		}
 		switch d := e.Event.Data.(type) {
 		case *event.Request:
 			requests[d.RequestID] = d.Path
 			perKey[d.Path]++
 		case *event.Decision:
 			allowed[d.RequestID] = d.Effect == "allow"
-			if d.Effect != "allow" || d.ErrorCode != "" {
-				ends[d.RequestID] = append(ends[d.RequestID], d)
-			}
 		case *event.Response:
 			responses[d.RequestID] = d.Status == http.StatusOK
-			ends[d.RequestID] = append(ends[d.RequestID], d)
 		case *event.Aborted:
-			ends[d.RequestID] = append(ends[d.RequestID], d)
 			if d.Stage == recorder.StageLost {
 				lost++
 			}

@@ -37,14 +37,10 @@ func (r *rig) eachEndsOnce() {
 		}
 		ends, requests := map[string][]event.Kind{}, map[string]bool{}
 		for _, e := range s.Events {
-			switch d := e.Data.(type) {
-			case *event.Request:
+			if e.Kind() == event.KindRequest {
 				requests[e.Exchange()] = true
-			case *event.Decision:
-				if d.Effect != "allow" || d.ErrorCode != "" {
-					ends[e.Exchange()] = append(ends[e.Exchange()], e.Kind())
-				}
-			case *event.Response, *event.Aborted:
+			}
+			if event.Ends(e.Data) {
 				ends[e.Exchange()] = append(ends[e.Exchange()], e.Kind())
 			}
 		}

@@ -59,7 +59,7 @@ func (p *Publisher) follow(ctx context.Context, open begun, from, to uint64) err
 			if err != nil {
 				p.unread(exchange, err)
 			}
-			if d, ok := e.Data.(*event.Decision); !ok || d.Effect != "allow" || d.ErrorCode != "" {
+			if err != nil || event.Ends(e.Data) {
 				delete(open, exchange)
 			}
 		case event.KindResponse, event.KindAborted:

@@ -17,15 +17,11 @@ import (
 func endsOf(list []line) map[string][]event.Data {
 	out := map[string][]event.Data{}
 	for _, l := range list {
-		switch d := l.Data.(type) {
-		case *event.Request:
+		if l.Kind() == event.KindRequest {
 			out[l.Exchange()] = append([]event.Data{}, out[l.Exchange()]...)
-		case *event.Decision:
-			if d.Effect != "allow" || d.ErrorCode != "" {
-				out[l.Exchange()] = append(out[l.Exchange()], d)
-			}
-		case *event.Response, *event.Aborted:
-			out[l.Exchange()] = append(out[l.Exchange()], d)
+		}
+		if event.Ends(l.Data) {
+			out[l.Exchange()] = append(out[l.Exchange()], l.Data)
 		}
 	}
 	return out

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/config"
-	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/awstest"
 	"github.com/sallyport/sallyport/internal/secret"
@@ -191,17 +190,21 @@ func (d *demonstration) records() recorder.Records {
 	return recorder.Records{Dir: filepath.Join(d.stateDir, "records")}
 }
 
-// awaitRecord waits until the recorder has the last answer.
+// recordTime is how long the recorder may take to write and to sign its last lines: both
+// take moments, but where everything else on the machine wants its turn.
+const recordTime = 30 * time.Second
+
+// awaitRecord waits until the recorder has the ends of all calls.
 func (d *demonstration) awaitRecord(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, recordTime)
 	defer cancel()
 	for {
 		if s, err := d.session(); err == nil {
 			calls := 0
-			for _, e := range s.Events {
-				if e.Kind() == event.KindDecision {
+			for _, c := range recorder.Gather(s.Events) {
+				if c.Result() != recorder.ResultOpen {
 					calls++
 				}
 			}
@@ -230,15 +233,11 @@ func (d *demonstration) session() (*recorder.Session, error) {
 	return nil, errors.New("there is no record of the agent's session")
 }
 
-// signTime is how long the recorder may take to sign for its last lines: it does so ten
-// times a second.
-const signTime = 5 * time.Second
-
 // verified verifies the record once the recorder, if it runs, has signed all of it.
 func (d *demonstration) verified(ctx context.Context) (*recorder.Report, error) {
-	tick := time.NewTicker(signTime / 50)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(signTime); ; {
+	for end := time.Now().Add(recordTime); ; {
 		report, err := d.records().Verify(ctx, recorder.VerifyOptions{})
 		if err != nil || !report.OK || report.Log.Unsigned == 0 || time.Now().After(end) {
 			return report, err
