@@ -82,7 +82,7 @@ func (b *Broker) answer(ctx context.Context, approval string, data []byte) (*ide
 	if err != nil {
 		return p, err
 	}
-	v := Vote{Issuer: p.Issuer, Subject: p.Subject, Groups: p.Groups, Decision: a.Decision, Reason: a.Reason, At: now}
+	v := Vote{Issuer: p.Issuer, Subject: p.Subject, Groups: p.Groups, Decision: a.Decision, Reason: b.text(a.Reason), At: now}
 	if p.EmailVerified {
 		v.Email = p.Email
 	}

@@ -35,7 +35,7 @@ var (
 	ErrClosed     = errors.New("the gateway is stopping")
 )
 
-// Options configure a Broker. All but AllowServiceAccounts, Stopped and Log are required.
+// Options configure a Broker. All but AllowServiceAccounts, Stopped, Text and Log are required.
 type Options struct {
 	Conn                 *nats.Conn // as bus.Gateway
 	Prefix               string     // subject prefix
@@ -45,6 +45,9 @@ type Options struct {
 	// Stopped says why nobody may answer as this subject now, nil where they may; a nil
 	// func stops nobody. A token that was stolen is no approver's, either.
 	Stopped func(ctx context.Context, issuer, subject string) error
+	// Text masks what an approver writes before it is kept and published; a nil func
+	// takes it as it is.
+	Text func(string) string
 	// Append makes events durable.
 	Append func(ctx context.Context, events ...event.Event) error
 	IDs    *event.IDs
@@ -78,6 +81,13 @@ type Broker struct {
 type known struct {
 	record   Record // without its parameters and what was read of its resources
 	revision uint64
+}
+
+func (b *Broker) text(s string) string {
+	if b.o.Text == nil {
+		return s
+	}
+	return b.o.Text(s)
 }
 
 // NewBroker opens the bucket, follows it and listens for answers until Close.

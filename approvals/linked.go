@@ -39,7 +39,7 @@ func (l *Links) vote(ctx context.Context, link Link, approval, digest, decision,
 	if err := l.b.stopped(ctx, link.Issuer, link.Subject); err != nil {
 		return Record{}, err
 	}
-	v := Vote{Issuer: link.Issuer, Subject: link.Subject, Email: link.Email, Groups: link.Groups, Decision: decision, Reason: reason, Via: l.o.Medium, At: now}
+	v := Vote{Issuer: link.Issuer, Subject: link.Subject, Email: link.Email, Groups: link.Groups, Decision: decision, Reason: l.b.text(reason), Via: l.o.Medium, At: now}
 	return l.b.change(ctx, approval, digest, func(r *Record) error { return r.Vote(v, nil, l.b.o.Now()) })
 }
 

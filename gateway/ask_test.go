@@ -86,13 +86,16 @@ func TestHeldAndDenied(t *testing.T) {
 	pending := a.messages("pending")
 	got := r.put(t, "x")
 	p := pendingOf(t, pending())
-	if reply := a.answer(p, approvals.Deny, r.person("ann", map[string]any{"email": "ann@acme.example", "email_verified": true}), "not on a Friday"); !reply.Accepted {
+	if reply := a.answer(p, approvals.Deny, r.person("ann", map[string]any{"email": "ann@acme.example", "email_verified": true}), "not on a Friday, nor with AKIAIOSFODNN7EXAMPLQ"); !reply.Accepted {
 		t.Fatal(reply.Error)
 	}
 	x := <-got
 	refused(t, x, http.StatusForbidden, "denied")
 	if !strings.Contains(string(x.body), "not on a Friday") || !strings.Contains(string(x.body), "ann@acme.example") {
 		t.Errorf("%s", x.body)
+	}
+	if v := data[*event.ApprovalVote](t, r.exchange(t, x.id())).Vote; !strings.Contains(v.Reason, "not on a Friday") || strings.Contains(v.Reason, "AKIA") {
+		t.Errorf("on record: %+v", v)
 	}
 	refused(t, <-r.put(t, "x"), http.StatusForbidden, "denied") // asking again does not help
 	r.nothingSent(t)

@@ -203,7 +203,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 		return err
 	}
 	var asker gateway.Approvals // stays nil where nobody could answer
-	broker, err = s.broker(ctx, approvals.Options{Conn: conn, Verifier: approvers, Append: publisher.Append, IDs: eventIDs, Source: source, Stopped: stopped(revoked)})
+	broker, err = s.broker(ctx, approvals.Options{Conn: conn, Verifier: approvers, Append: publisher.Append, IDs: eventIDs, Source: source, Stopped: stopped(revoked), Text: masker.Text})
 	if err != nil {
 		return err
 	}
