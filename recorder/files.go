@@ -42,6 +42,28 @@ func openPlain(path string, flag int) (*os.File, error) {
 	return f, nil
 }
 
+// maxSmall is the most bytes of a small file of the store: a key, a checkpoint, a tile.
+const maxSmall = 1 << 20
+
+// readSmall reads a small file of a store that may be anybody's: a pipe would never
+// end, nor would a link to a device, and a large file would fill the memory. The log's
+// files may have a second name while they are written.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a plain file", path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxSmall+1))
+	if len(b) > maxSmall {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxSmall)
+	}
+	return b, err
+}
+
 // Problem is one place of the record that cannot be read or is not as it was
 // written.
 type Problem struct {

@@ -34,7 +34,7 @@ func (r Records) Prove(ctx context.Context, id string) (*Proof, error) {
 	if !event.ValidID(id) {
 		return nil, fmt.Errorf("event %.40q: not a ULID", id)
 	}
-	text, err := os.ReadFile(filepath.Join(r.Dir, logDir, layout.CheckpointPath))
+	text, err := readSmall(filepath.Join(r.Dir, logDir, layout.CheckpointPath))
 	if err != nil {
 		return nil, fmt.Errorf("prove event %s: %w", id, err)
 	}
@@ -77,9 +77,9 @@ func (r Records) Prove(ctx context.Context, id string) (*Proof, error) {
 
 // tile reads one of the log, whole where the partial one is gone.
 func (r Records) tile(_ context.Context, level, index uint64, partial uint8) ([]byte, error) {
-	b, err := os.ReadFile(filepath.Join(r.Dir, logDir, layout.TilePath(level, index, partial)))
+	b, err := readSmall(filepath.Join(r.Dir, logDir, layout.TilePath(level, index, partial)))
 	if errors.Is(err, os.ErrNotExist) && partial > 0 {
-		return os.ReadFile(filepath.Join(r.Dir, logDir, layout.TilePath(level, index, 0)))
+		return readSmall(filepath.Join(r.Dir, logDir, layout.TilePath(level, index, 0)))
 	}
 	return b, err
 }

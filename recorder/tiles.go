@@ -138,7 +138,7 @@ func (t *tiles) compare(level int, index uint64, at func(uint8) string, want []b
 	}
 	have := 0
 	look := func(path string, units int) {
-		got, err := os.ReadFile(path)
+		got, err := readSmall(path)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 		case err != nil:
@@ -209,7 +209,7 @@ type treeState struct {
 }
 
 func readTreeState(dir string) (s treeState, err error) {
-	text, err := os.ReadFile(filepath.Join(dir, logDir, treeStateFile))
+	text, err := readSmall(filepath.Join(dir, logDir, treeStateFile))
 	if err != nil {
 		return s, err
 	}

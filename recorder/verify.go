@@ -110,7 +110,7 @@ func (v *verification) add(f Found) {
 // verifier takes the key that was given, or else the store's own.
 func (v *verification) verifier(given string) (note.Verifier, error) {
 	path := filepath.Join(v.dir, VerifierFile)
-	text, err := os.ReadFile(path)
+	text, err := readSmall(path)
 	if errors.Is(err, os.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(v.dir, segmentsDir)); err != nil {
 			return nil, fmt.Errorf("%s is no store of records", v.dir)
@@ -144,7 +144,7 @@ func (v *verification) verifier(given string) (note.Verifier, error) {
 
 func (v *verification) format() {
 	path := filepath.Join(v.dir, "format")
-	text, err := os.ReadFile(path)
+	text, err := readSmall(path)
 	if err != nil || string(text) != format {
 		v.add(Found{Code: CodeDamaged, File: path, Detail: fmt.Sprintf("want the line %q", strings.TrimSpace(format))})
 	}
@@ -153,7 +153,7 @@ func (v *verification) format() {
 // checkpoints reads what was signed, and gives the sizes whose roots are asked for.
 func (v *verification) checkpoints(verifier note.Verifier, kept []byte) (sizes []uint64) {
 	path := filepath.Join(v.dir, logDir, "checkpoint")
-	text, err := os.ReadFile(path)
+	text, err := readSmall(path)
 	if err == nil && verifier != nil {
 		v.written, _, _, err = checkpoint.ParseCheckpoint(text, verifier.Name(), verifier)
 	}
