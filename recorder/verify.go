@@ -32,7 +32,10 @@ type VerifyOptions struct {
 // and cannot be read, or of a folder that is no store; whatever is in the store is in
 // the report.
 func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
-	v := &verification{dir: r.Dir, report: &Report{Sources: []SourceReport{}, Problems: []Found{}}, most: o.Most}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	v := &verification{dir: r.Dir, now: o.Now, report: &Report{Sources: []SourceReport{}, Problems: []Found{}}, most: o.Most}
 	if v.most <= 0 {
 		v.most = 1000
 	}
@@ -59,9 +62,6 @@ func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	if err != nil {
 		v.add(Found{Code: CodeDamaged, File: filepath.Join(r.Dir, segmentsDir), Detail: err.Error()})
 	}
-	if o.Now.IsZero() {
-		o.Now = time.Now()
-	}
 	v.chains.finish(o.Now)
 	v.finishLog()
 	v.finishBodies(ctx)
@@ -73,6 +73,7 @@ func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 // verification is one Verify under way.
 type verification struct {
 	dir      string
+	now      time.Time
 	most     int
 	report   *Report
 	recorder string // source of the recorder's own events
@@ -84,7 +85,7 @@ type verification struct {
 	written   *checkpoint.Checkpoint // of the store
 	there     map[[32]byte]struct{}  // bodies
 	missing   []missingBody
-	removals  []removal
+	removals  removals
 	lastIndex uint64
 }
 
@@ -93,11 +94,6 @@ type missingBody struct {
 	session string
 	time    time.Time
 	sum     string
-}
-
-type removal struct {
-	index uint64
-	*event.Removed
 }
 
 func (v *verification) add(f Found) {
@@ -230,8 +226,8 @@ func (v *verification) line(l rawLine) error {
 			}
 		}
 	case *event.Removed:
-		if e.Source == v.recorder {
-			v.removals = append(v.removals, removal{l.index, d})
+		if e.Source == v.recorder && v.vouched(l.index, e.Time) {
+			v.removals.add(l.index, d)
 		}
 	case *event.Alarm:
 		v.report.Alarms++

@@ -1,10 +1,13 @@
 package recorder
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/event"
 )
@@ -53,13 +56,9 @@ func (v *verification) bodies(ctx context.Context) {
 // finishBodies explains each missing body by a removal that the record tells of.
 func (v *verification) finishBodies(ctx context.Context) {
 	again := 1000 // that may have come since the packs were read
-
+	v.removals.finish()
 	for _, m := range v.missing {
-		explained := false
-		for _, r := range v.removals {
-			explained = explained || r.index > m.index && r.explains(m)
-		}
-		if explained {
+		if v.removals.explain(m) {
 			v.report.Bodies.Removed++
 			continue
 		}
@@ -68,13 +67,57 @@ func (v *verification) finishBodies(ctx context.Context) {
 				continue
 			}
 		}
-		v.add(Found{Code: CodeBody, Index: &m.index, Detail: fmt.Sprintf("its body %s is missing, and no removal tells of it", m.sum)})
+		v.add(Found{Code: CodeBody, Index: &m.index, Detail: fmt.Sprintf("its body %s is missing, and no removal that was signed tells of it", m.sum)})
 	}
 }
 
-func (r removal) explains(m missingBody) bool {
-	if r.Why == event.RemovedSession {
-		return r.Of == m.session
+// vouched reports that the recorder signed for the line of a removal. It does so within
+// some 100 ms, before anybody copies the store or a minute is over: else who took bodies
+// away could append the line that explains it.
+func (v *verification) vouched(index uint64, at time.Time) bool {
+	if v.written != nil && index < v.written.Size {
+		return true
 	}
-	return m.time.Before(r.Before)
+	since := v.now.Sub(at)
+	return since >= 0 && since < chainWait
+}
+
+// removals are what was let go, and behind which line: thousands, for millions of bodies.
+type removals struct {
+	sessions map[string]uint64 // line of the last one of a session
+	others   []bound           // in the order of the log
+}
+
+// bound is a removal of all that is older.
+type bound struct {
+	index  uint64
+	before time.Time // of this one, or of one behind it; once finished
+}
+
+func (r *removals) add(index uint64, d *event.Removed) {
+	if d.Why != event.RemovedSession {
+		r.others = append(r.others, bound{index, d.Before})
+		return
+	}
+	if r.sessions == nil {
+		r.sessions = map[string]uint64{}
+	}
+	r.sessions[d.Of] = index
+}
+
+func (r *removals) finish() {
+	for i := len(r.others) - 2; i >= 0; i-- {
+		if next := r.others[i+1].before; next.After(r.others[i].before) {
+			r.others[i].before = next
+		}
+	}
+}
+
+// explain reports a removal, behind the line that names a body, which let it go.
+func (r *removals) explain(m missingBody) bool {
+	if last, ok := r.sessions[m.session]; ok && last > m.index {
+		return true
+	}
+	i, _ := slices.BinarySearchFunc(r.others, m.index+1, func(b bound, index uint64) int { return cmp.Compare(b.index, index) })
+	return i < len(r.others) && m.time.Before(r.others[i].before)
 }
