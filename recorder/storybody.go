@@ -36,7 +36,7 @@ func (s *storyBodies) tell(w io.Writer, d *event.Body) {
 	room := bodyShown - s.shown[key]
 	if room <= 0 {
 		if room == 0 {
-			line(w, "", "... and more from byte %d on: `sallyport sessions export` has all", d.Offset)
+			line(w, "", "... and more from byte %d on: `sallyport sessions export --format har` has more", d.Offset)
 			s.shown[key]++
 		}
 		return
@@ -62,7 +62,7 @@ func (s *storyBodies) tell(w io.Writer, d *event.Body) {
 		fmt.Fprintf(w, "    %s\n", terminal.Escape(strings.TrimSuffix(text, "\r"), bodyLine))
 	}
 	if len(part) < len(b) {
-		line(w, "", "... and %d bytes more: `sallyport sessions export` has all", len(b)-len(part))
+		line(w, "", "... and %d bytes more: `sallyport sessions export --format har` has more", len(b)-len(part))
 		s.shown[key]++
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/internal/bus"
 	"github.com/sallyport/sallyport/internal/server"
+	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/recorder"
 )
 
@@ -28,13 +29,26 @@ func openRecords(path string) (recorder.Records, error) {
 	return recorder.Records{Dir: server.RecordsDir(conf)}, nil
 }
 
-// report prints what in the record could not be read; it is an error to have any.
+// damage is the error of a command that did its work, as far as the record can be read:
+// in so many places it cannot.
+type damage int
+
+func (d damage) Error() string { return fmt.Sprintf("%d damaged places in the record", int(d)) }
+
+const reported = 20 // damaged places that are told one by one
+
+// report prints what in the record could not be read; it is an error to have any. The
+// texts are the record's, so anybody's.
 func report(w io.Writer, problems []recorder.Problem) error {
-	for _, p := range problems {
-		fmt.Fprintf(w, "damaged: %v\n", p)
+	for i, p := range problems {
+		if i == reported {
+			fmt.Fprintf(w, "and %d more: `sallyport sessions verify` names them\n", len(problems)-i)
+			break
+		}
+		fmt.Fprintf(w, "damaged: %s\n", terminal.Escape(p.Error(), 512))
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%d damaged places in the record", len(problems))
+		return damage(len(problems))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -18,18 +19,25 @@ import (
 	"github.com/sallyport/sallyport/recorder/index"
 )
 
-// indexed opens the index and asks it; what of the log cannot be read is told on err.
-func indexed(ctx context.Context, r recorder.Records, stderr io.Writer, ask func(*index.Index) error) error {
+// indexed opens the index and asks it; what of the log cannot be read is told on stderr:
+// what the index knows of, and what ask found besides, which came since.
+func indexed(ctx context.Context, r recorder.Records, stderr io.Writer, ask func(*index.Index) ([]recorder.Problem, error)) error {
 	x, err := index.Open(ctx, r)
 	if err != nil {
 		return err
 	}
 	defer x.Close()
-	if err := ask(x); err != nil {
+	found, err := ask(x)
+	if err != nil {
 		return err
 	}
 	problems, err := x.Problems(ctx)
-	return errors.Join(err, report(stderr, problems))
+	known := map[string]bool{}
+	for _, p := range problems {
+		known[p.Error()] = true
+	}
+	found = slices.DeleteFunc(found, func(p recorder.Problem) bool { return known[p.Error()] })
+	return errors.Join(err, report(stderr, append(problems, found...)))
 }
 
 // listing is a command that asks the index under the filters, and writes what it says as
@@ -53,15 +61,15 @@ func listing[T any](c *cobra.Command, args cobra.PositionalArgs, limit int, ask 
 				return err
 			}
 		}
-		return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) error {
+		return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) ([]recorder.Problem, error) {
 			list, err := ask(cmd.Context(), x, q)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(list)
+				return nil, json.NewEncoder(cmd.OutOrStdout()).Encode(list)
 			}
-			return table(cmd.OutOrStdout(), list)
+			return nil, table(cmd.OutOrStdout(), list)
 		})
 	}
 	configFlag(c, &path)
@@ -140,7 +148,7 @@ whenever it is used, and holds nothing that the log does not.`,
 			if err := index.Remove(records); err != nil {
 				return err
 			}
-			return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(*index.Index) error { return nil })
+			return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(*index.Index) ([]recorder.Problem, error) { return nil, nil })
 		},
 	}
 	configFlag(c, &path)

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/recorder"
 	"github.com/sallyport/sallyport/recorder/export"
 	"github.com/sallyport/sallyport/recorder/index"
@@ -55,16 +58,21 @@ are), ocsf (JSON lines, OCSF API Activity, for a SIEM), parquet (a row a call), 
 			if err != nil {
 				return err
 			}
-			err = indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) error {
+			err = indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) ([]recorder.Problem, error) {
 				calls, err := x.Calls(cmd.Context(), q)
 				if err != nil {
-					return err
+					return nil, err
 				}
 				if len(calls) == 0 && q.Session != "" {
-					return fmt.Errorf("session %s has no such calls", q.Session)
+					return nil, fmt.Errorf("session %s has no such calls", q.Session)
 				}
 				return exportCalls(cmd.Context(), records, calls, format, to)
 			})
+			if damage := damage(0); errors.As(err, &damage) {
+				// What can be read is written: without it a record with one bad line
+				// could not be given to anybody.
+				return errors.Join(finish(nil), err)
+			}
 			return finish(err)
 		},
 	}
@@ -101,11 +109,12 @@ func exportTo(path string, force bool, stdout io.Writer) (w io.Writer, finish fu
 	}, nil
 }
 
-// exportCalls writes the chosen calls. It reads the log once, and holds those calls
-// whose events have begun and not ended.
-func exportCalls(ctx context.Context, records recorder.Records, chosen []index.Call, format string, to io.Writer) error {
+// exportCalls writes the chosen calls. It reads the log once, for a HAR twice, and holds
+// those calls whose events have begun and not ended. What between their lines cannot be
+// read is returned: the index may be older than the damage.
+func exportCalls(ctx context.Context, records recorder.Records, chosen []index.Call, format string, to io.Writer) (problems []recorder.Problem, err error) {
 	if len(chosen) == 0 && format == formatLines {
-		return nil
+		return nil, nil
 	}
 	last := make(map[string]uint64, len(chosen)) // index of each call's last event
 	from, until := uint64(0), uint64(0)
@@ -121,19 +130,27 @@ func exportCalls(ctx context.Context, records recorder.Records, chosen []index.C
 	if format == formatLines {
 		lines = bufio.NewWriter(to)
 	} else {
-		var err error
-		w, err = export.New(export.Format(format), to, version, bodiesOf(ctx, records))
-		if err != nil {
-			return err
+		var bodies export.Bodies
+		if format == string(export.HAR) {
+			if bodies, err = bodiesOf(ctx, records, last, from, until); err != nil {
+				return nil, err
+			}
+		}
+		if w, err = export.New(export.Format(format), to, version, bodies); err != nil {
+			return nil, err
 		}
 	}
 	open := map[string]*recorder.Call{}
-	err := records.Entries(ctx, from, func(e recorder.Entry) error {
+	err = records.Entries(ctx, from, func(e recorder.Entry) error {
 		if e.Index > until || len(chosen) == 0 {
 			return errDone
 		}
+		if p := (recorder.Problem{}); errors.As(e.Err, &p) && !errors.Is(e.Err, recorder.ErrTorn) {
+			problems = append(problems, p)
+			return nil
+		}
 		if e.Err != nil || !recorder.OfCall(e.Event.Kind()) {
-			return nil //nolint:nilerr // damage is told by who asked
+			return nil //nolint:nilerr // the end is being written
 		}
 		end, ok := last[e.Event.Exchange()]
 		if !ok {
@@ -156,23 +173,52 @@ func exportCalls(ctx context.Context, records recorder.Records, chosen []index.C
 		return w.Write(c)
 	})
 	if err != nil && !errors.Is(err, errDone) {
-		return err
+		return nil, err
 	}
 	if lines != nil {
-		return lines.Flush()
+		return problems, lines.Flush()
 	}
-	return w.Close()
+	for _, id := range slices.Sorted(maps.Keys(open)) { // whose last line is damaged
+		if err := w.Write(open[id]); err != nil {
+			return nil, err
+		}
+	}
+	return problems, w.Close()
 }
 
 var errDone = errors.New("all that was chosen is written")
 
-// bodiesOf reads bodies of a store; those that retention let go are nil.
-func bodiesOf(ctx context.Context, r recorder.Records) export.Bodies {
+// bodiesOf finds the bodies of calls, which the log names from one line until another:
+// all at once, since that takes a look at every body there is. Those that retention let
+// go are nil.
+func bodiesOf(ctx context.Context, r recorder.Records, calls map[string]uint64, from, until uint64) (export.Bodies, error) {
+	var sums []string
+	err := r.Entries(ctx, from, func(e recorder.Entry) error {
+		if e.Index > until {
+			return errDone
+		}
+		if d, ok := e.Event.Data.(*event.Body); ok {
+			if _, chosen := calls[e.Event.Exchange()]; chosen {
+				sums = append(sums, d.SHA256)
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errDone) {
+		return nil, err
+	}
+	get, err := r.Bodies(ctx, sums...)
+	if err != nil {
+		return nil, err
+	}
 	return func(sum string) ([]byte, error) {
-		b, err := r.Body(ctx, sum)
+		b, err := get(sum)
+		if err != nil && !errors.Is(err, recorder.ErrGone) { // retention may have moved it since
+			b, err = r.Body(ctx, sum)
+		}
 		if errors.Is(err, recorder.ErrGone) {
 			return nil, nil
 		}
 		return b, err
-	}
+	}, nil
 }

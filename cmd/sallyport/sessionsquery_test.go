@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -173,5 +174,36 @@ func TestSessionsReconcile(t *testing.T) {
 	}
 	if r := do(t, "sessions", "reconcile"); r.code != exitUsage || !strings.Contains(r.stderr, "--cloudtrail") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// What cannot be read is told, in words that move no cursor, and the rest is given all the
+// same; also where the index was made before the damage.
+func TestSessionsOfADamagedRecord(t *testing.T) {
+	stopped, _, _ := recorded(t)
+	must(t, "sessions", "list")
+	segment := filepath.Join("state", "records", "segments", "00000000000000000000.jsonl")
+	b, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(b), "\n")
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "sallyport.response") })
+	lines[i] = strings.Replace(lines[i], "200", "2x0", 1) // the last line of its call
+	write(t, segment, strings.Join(lines, "")+`{"opaque":{"msgID":"x","subject":"s","why":"\u001b[2J\r\nred","payload":""}}`+"\n")
+	for format, holds := range map[string]string{"jsonl": "ASIAOURS", "ocsf": "ASIAOURS", "parquet": "ASIAOURS", "har": "<stopped/>"} {
+		r := do(t, "sessions", "export", stopped, "--format", format, "-o", "out."+format)
+		if r.code != exitFailed || !strings.Contains(r.stderr, "2 damaged places") || strings.ContainsAny(r.stderr, "\x1b\r") {
+			t.Errorf("%s: %+v", format, r)
+		}
+		out, err := os.ReadFile("out." + format)
+		if text := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(string(out)); err != nil || !strings.Contains(text, holds) {
+			t.Errorf("%s: %v, %d bytes", format, err, len(out))
+		}
+	}
+	for _, command := range [][]string{{"list"}, {"calls"}, {"show", stopped}, {"reindex"}} {
+		if r := do(t, append([]string{"sessions"}, command...)...); r.code != exitFailed || !strings.Contains(r.stderr, "damaged: ") || strings.ContainsAny(r.stdout+r.stderr, "\x1b\r") {
+			t.Errorf("%v: %+v", command, r)
+		}
 	}
 }
