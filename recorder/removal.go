@@ -11,17 +11,19 @@ import (
 	"github.com/sallyport/sallyport/event"
 )
 
-// drop puts the removal on record, and then writes the packs anew with what stays.
-func (s *Store) drop(packs []closedPack, stays func(packed) bool, d *event.Removed) error {
+// drop puts the removal on record, and then writes the packs anew with what stays. A
+// damaged pack stays as it is, for whoever looks into it; the others do not wait for that.
+func (s *Store) drop(packs []closedPack, stays func(packed) bool, d *event.Removed) (damaged, err error) {
 	type change struct {
 		closedPack
 		keep int
 	}
 	var changes []change
+	left := 0
 	for _, p := range packs {
 		c := change{closedPack: p}
-		goes := 0
-		damaged := func(at int64, err error) error {
+		goes, bytes := 0, int64(0)
+		bad := func(at int64, err error) error {
 			return Problem{File: p.path, Err: fmt.Errorf("offset %d: %w; bodies of a damaged pack are not removed", at, err)}
 		}
 		err := p.each(false, func(h packed, _ []byte) error {
@@ -29,13 +31,24 @@ func (s *Store) drop(packs []closedPack, stays func(packed) bool, d *event.Remov
 				c.keep++
 			} else {
 				goes++
-				d.Bytes += h.end() - h.offset
+				bytes += h.end() - h.offset
 			}
 			return nil
-		}, damaged)
-		if err != nil {
-			return err
+		}, bad)
+		if err == nil && goes > 0 && c.keep > 0 { // what is written anew is read to its end first
+			err = p.each(true, func(packed, []byte) error { return nil }, bad)
 		}
+		if isDamage := (Problem{}); errors.As(err, &isDamage) {
+			damaged, left = errors.Join(damaged, err), left+1
+			if d.Why != event.RemovedSession {
+				s.emptied[p.number] = true // until the next start: it would fail each minute
+			}
+			continue
+		}
+		if err != nil {
+			return damaged, err
+		}
+		d.Bytes += bytes
 		if d.Why != event.RemovedSession {
 			d.Held += c.keep
 		}
@@ -46,10 +59,13 @@ func (s *Store) drop(packs []closedPack, stays func(packed) bool, d *event.Remov
 		}
 	}
 	if d.Bodies == 0 && d.Why != event.RemovedSession {
-		return nil
+		return damaged, nil
+	}
+	if left > 0 && d.Why == event.RemovedSession {
+		d.Detail += fmt.Sprintf("; %d damaged packs were left as they are", left)
 	}
 	if err := s.tell(d); err != nil {
-		return err
+		return damaged, err
 	}
 	s.log.Info("recorder: bodies are let go", "why", d.Why, "bodies", d.Bodies, "bytes", d.Bytes, "held", d.Held, "session", d.Of)
 	for _, c := range changes {
@@ -64,10 +80,10 @@ func (s *Store) drop(packs []closedPack, stays func(packed) bool, d *event.Remov
 			}
 		}
 		if err != nil {
-			return err
+			return damaged, err
 		}
 	}
-	return syncDir(filepath.Join(s.dir, bodiesDir))
+	return damaged, syncDir(filepath.Join(s.dir, bodiesDir))
 }
 
 // tell puts one of the recorder's own events on record.

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -23,7 +24,8 @@ type Retention struct {
 // Keep puts on record what was done with holds, and lets go what retention and requests
 // to forget say, at most once for each call.
 // A removal is on record before the first body is gone. Bodies of held sessions stay,
-// also where another session has the same.
+// also where another session has the same. What fails is tried again with the next call, and
+// holds up nothing else.
 func (s *Store) Keep(p Retention) error {
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
@@ -38,22 +40,23 @@ func (s *Store) Keep(p Retention) error {
 		s.lastHolds = h.Holds
 		clear(s.emptied)
 	}
+	var failed error
 	for _, f := range h.Forget {
 		if err := s.forget(f, h); err != nil {
-			return fmt.Errorf("forget session %s: %w", f.Session, err)
+			failed = errors.Join(failed, fmt.Errorf("forget session %s: %w", f.Session, err))
 		}
 	}
 	if p.BodiesFor > 0 {
 		if err := s.keepFor(p.BodiesFor, h); err != nil {
-			return fmt.Errorf("retention by age: %w", err)
+			failed = errors.Join(failed, fmt.Errorf("retention by age: %w", err))
 		}
 	}
 	if p.BodiesSize > 0 {
 		if err := s.keepSize(p.BodiesSize, h); err != nil {
-			return fmt.Errorf("retention by size: %w", err)
+			failed = errors.Join(failed, fmt.Errorf("retention by size: %w", err))
 		}
 	}
-	return nil
+	return failed
 }
 
 // closedPack is a pack that is not written any more.
@@ -177,7 +180,7 @@ func (s *Store) keepSize(limit int64, h holds) error {
 func (s *Store) remove(packs []closedPack, h holds, d *event.Removed) error {
 	stay := map[[32]byte]struct{}{}
 	if len(h.Holds) > 0 {
-		err := s.eachBody(func(session string, sum [32]byte) {
+		err := s.eachBody(func(_ uint64, session string, sum [32]byte) {
 			if h.held(session) {
 				stay[sum] = struct{}{}
 			}
@@ -186,10 +189,12 @@ func (s *Store) remove(packs []closedPack, h holds, d *event.Removed) error {
 			return err
 		}
 	}
-	return s.drop(packs, func(p packed) bool { _, ok := stay[p.sum]; return ok }, d)
+	damaged, err := s.drop(packs, func(p packed) bool { _, ok := stay[p.sum]; return ok }, d)
+	return errors.Join(damaged, err)
 }
 
-// forget lets the bodies of one session go, but for those that others have, too.
+// forget lets the bodies of one session go, but for those that others have, too, and are
+// not forgotten themselves.
 func (s *Store) forget(f Hold, h holds) error {
 	done := func() error {
 		return changeHolds(s.dir, func(all *holds) error {
@@ -208,11 +213,17 @@ func (s *Store) forget(f Hold, h holds) error {
 	if err != nil {
 		return err
 	}
+	forgotten, err := s.forgotten()
+	if err != nil {
+		return err
+	}
 	theirs, others := map[[32]byte]struct{}{}, map[[32]byte]struct{}{}
-	err = s.eachBody(func(session string, sum [32]byte) {
-		if session == f.Session {
+	err = s.eachBody(func(index uint64, session string, sum [32]byte) {
+		at, gone := forgotten[session]
+		switch {
+		case session == f.Session:
 			theirs[sum] = struct{}{}
-		} else {
+		case !gone || at < index || h.held(session):
 			others[sum] = struct{}{}
 		}
 	})
@@ -224,16 +235,36 @@ func (s *Store) forget(f Hold, h holds) error {
 		_, shared := others[p.sum]
 		return !its || shared
 	}
-	err = s.drop(packs, stays, &event.Removed{Why: event.RemovedSession, Of: f.Session, Detail: f.By + ": " + f.Reason})
-	return errors.Join(err, done())
+	damaged, err := s.drop(packs, stays, &event.Removed{Why: event.RemovedSession, Of: f.Session, Detail: f.By + ": " + f.Reason})
+	if err != nil {
+		return errors.Join(damaged, err) // and it is to be forgotten still
+	}
+	return errors.Join(damaged, done()) // what is damaged would be so the next time, too
+}
+
+// forgotten is the sessions whose bodies were let go, and behind which line.
+func (s *Store) forgotten() (map[string]uint64, error) {
+	out, mark := map[string]uint64{}, []byte("."+event.KindRemoved+".")
+	err := Records{Dir: s.dir}.lines(unended, 0, func(l rawLine) error {
+		if l.err != nil || !bytes.Contains(l.b, mark) {
+			return nil //nolint:nilerr // no removal
+		}
+		if e, err := parseLine(l.b); err == nil && e.Source == s.watch.source {
+			if d, ok := e.Data.(*event.Removed); ok && d.Why == event.RemovedSession {
+				out[d.Of] = l.index
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
 // eachBody calls fn for every body that the record names.
-func (s *Store) eachBody(fn func(session string, sum [32]byte)) error {
+func (s *Store) eachBody(fn func(index uint64, session string, sum [32]byte)) error {
 	return Records{Dir: s.dir}.Entries(unended, 0, func(e Entry) error {
 		if d, ok := e.Event.Data.(*event.Body); ok && e.Err == nil {
 			if sum, err := hex.DecodeString(d.SHA256); err == nil && len(sum) == 32 {
-				fn(d.SessionID, [32]byte(sum))
+				fn(e.Index, d.SessionID, [32]byte(sum))
 			}
 		}
 		return nil

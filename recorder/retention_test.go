@@ -265,3 +265,93 @@ func TestHoldsFailClosed(t *testing.T) {
 		}
 	}
 }
+
+// A body that several sessions have goes with the last of them that is forgotten.
+func TestForgetAll(t *testing.T) {
+	o, sessions, now := aged(t, 3)
+	records := recorder.Records{Dir: o.Dir}
+	for i, session := range sessions {
+		if err := records.Forget(recorder.Hold{Session: session, By: "ops", Reason: "asked", At: now}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 { // one by itself, the others at once
+			keep(t, o, recorder.Retention{})
+		}
+	}
+	keep(t, o, recorder.Retention{})
+	if r := whole(t, o.Dir, recorder.VerifyOptions{}); r.Bodies.There != 0 || r.Bodies.Removed != 30 {
+		t.Errorf("%+v", r.Bodies)
+	}
+	// What a forgotten session names later is another matter.
+	b := []byte("the same for all")
+	write(t, o, messages(t, body(sessions[0], ids.New(), 2, b)), messages(t, body(sessions[1], ids.New(), 2, b)))
+	if err := records.Forget(recorder.Hold{Session: sessions[1], By: "ops", Reason: "again", At: now}); err != nil {
+		t.Fatal(err)
+	}
+	keep(t, o, recorder.Retention{})
+	if r := whole(t, o.Dir, recorder.VerifyOptions{}); r.Bodies.There != 1 {
+		t.Errorf("%+v", r.Bodies)
+	}
+}
+
+// A damaged pack stays, is told, and holds up neither the others nor what else is to go.
+func TestRetentionPassesDamage(t *testing.T) {
+	for name, damage := range map[string]func(b []byte){
+		"in a header":  func(b []byte) { b[0] ^= 1 },
+		"in a payload": func(b []byte) { b[len(b)-1] ^= 1 },
+	} {
+		o, sessions, now := aged(t, 8)
+		first := filepath.Join(o.Dir, "bodies", "00000001.pack")
+		b := read(t, o.Dir, "bodies/00000001.pack")
+		damage(b)
+		if err := os.WriteFile(first, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		// The first pack has bodies of the first session, the second one's among them or behind.
+		records := recorder.Records{Dir: o.Dir}
+		if err := errors.Join(records.Hold(recorder.Hold{Session: sessions[1], Reason: "r"}), records.Forget(recorder.Hold{Session: sessions[0], By: "ops", Reason: "asked", At: now})); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, o)
+		err := s.Keep(recorder.Retention{BodiesFor: 4 * 24 * time.Hour})
+		if err == nil || !strings.Contains(err.Error(), "damaged pack") {
+			t.Errorf("%s: %v", name, err)
+		}
+		for range 3 {
+			_ = s.Keep(recorder.Retention{BodiesFor: 4 * 24 * time.Hour})
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(first); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		d := removals(t, o.Dir)
+		if len(d) != 2 || d[0].Of != sessions[0] || !strings.HasSuffix(d[0].Detail, "; 1 damaged packs were left as they are") || d[1].Why != event.RemovedAge || d[1].Bodies == 0 {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+// A request to forget that fails on the disk is not lost.
+func TestForgetAgain(t *testing.T) {
+	o, sessions, now := aged(t, 3)
+	records := recorder.Records{Dir: o.Dir}
+	inTheWay := filepath.Join(o.Dir, "bodies", "00000001.pack.new")
+	if err := errors.Join(os.MkdirAll(filepath.Join(inTheWay, "x"), 0o700), records.Forget(recorder.Hold{Session: sessions[0], By: "ops", Reason: "asked", At: now})); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, o)
+	if s.Keep(recorder.Retention{}) == nil {
+		t.Error("a pack was written anew in a folder's place")
+	}
+	if _, forget, err := records.Holds(); len(forget) != 1 || err != nil {
+		t.Errorf("to be forgotten: %v, %v", forget, err)
+	}
+	if err := errors.Join(os.RemoveAll(inTheWay), s.Keep(recorder.Retention{}), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, gone := bodiesOf0(t, o.Dir); !slices.Equal(gone, sessions[:1]) {
+		t.Errorf("gone %v", gone)
+	}
+}

@@ -129,7 +129,7 @@ func newSessionsForget() *cobra.Command {
 		Long: `Let the bodies of a session go, for good. What was recorded of them otherwise stays
 (the calls, who, when, the digests), that they were removed is put on record with who
 asked and why, and the record verifies as before. Bodies that another session has, too,
-stay. A running recorder does it within seconds; otherwise it is done here.`,
+stay until that one is forgotten as well. A running recorder does it within seconds; otherwise it is done here.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			conf, err := config.Load(path)
