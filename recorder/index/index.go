@@ -22,7 +22,7 @@ import (
 const File = "index.sqlite"
 
 // version is of the tables below.
-const version = 2
+const version = 3
 
 const schema = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) STRICT;

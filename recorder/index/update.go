@@ -139,6 +139,9 @@ func (b *batch) add(e recorder.Entry) error {
 		_, err := b.tx.ExecContext(b.ctx, "INSERT INTO problems VALUES (?, ?, ?)", p.File, p.Line, p.Err.Error())
 		return err
 	}
+	if k := e.Event.Kind(); k == event.KindCheckpoint || k.OfRecorder() {
+		return nil // of no session
+	}
 	s, err := b.session(e.Event)
 	if err != nil {
 		return err
