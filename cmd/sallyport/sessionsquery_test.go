@@ -158,6 +158,10 @@ func TestSessionsReconcile(t *testing.T) {
 	if out := must(t, append(args, "trail")...); !strings.Contains(out, "explained by the record: 1") || !strings.Contains(out, "NOT EXPLAINED by any record: 0") {
 		t.Error(out)
 	}
+	write(t, "trail/odd.json", `{"Records":[{"eventName":1},`+ours+`]}`) // and the same again
+	if out := must(t, append(args, "trail")...); !strings.Contains(out, "explained by the record: 1") || !strings.Contains(out, "NOT READ: 1 entries") {
+		t.Error(out)
+	}
 	stolen := strings.Replace(strings.Replace(ours, "aws-1", "aws-2", 1), "e-1", "e-\\u001b[2J", 1)
 	write(t, "trail/stolen.jsonl", strings.ReplaceAll(stolen, "\n", " ")+"\n")
 	r := do(t, append(args, "trail")...)

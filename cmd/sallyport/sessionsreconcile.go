@@ -122,7 +122,7 @@ func reconciled(ctx context.Context, records recorder.Records, paths []string, o
 		return nil, err
 	}
 	r := reconcile.Compare(events, &calls, o)
-	r.Others += others
+	r.Others, r.Damaged = r.Others+others, damaged
 	return r, nil
 }
 
@@ -170,6 +170,9 @@ func trailFiles(paths []string) ([]string, error) {
 }
 
 func writeReport(w io.Writer, r *reconcile.Report) error {
+	if r.Damaged > 0 { // which could be of anything
+		fmt.Fprintf(w, "NOT READ: %d entries of these files are no events of CloudTrail's\n", r.Damaged)
+	}
 	if r.From.IsZero() {
 		_, err := fmt.Fprintf(w, "CloudTrail has no event of these roles (and %d of others): nothing to compare\n", r.Others)
 		return err

@@ -32,6 +32,7 @@ type Report struct {
 	Explained int       `json:"explained"` // events of our roles that a record explains
 	OnBehalf  int       `json:"onBehalf"`  // of them, what services did with the leave of a call of ours
 	Others    int       `json:"others"`    // events of other roles, and of none
+	Damaged   int       `json:"damaged"`   // entries that are no events; whoever reads the files counts them
 	Unlogged  int       `json:"unlogged"`  // calls that CloudTrail logs only as data events, not looked for
 	From      time.Time `json:"from,omitzero"`
 	To        time.Time `json:"to,omitzero"`
@@ -110,6 +111,7 @@ func Compare(trail []Trail, calls *Calls, o Options) *Report {
 			ours = append(ours, t)
 		}
 	}
+	ours = once(ours)
 	slices.SortStableFunc(ours, func(a, b *Trail) int { return a.EventTime.Compare(b.EventTime) })
 	j.r.From, j.r.To = Window(trail)
 	var rest []*Trail
@@ -129,6 +131,36 @@ func Compare(trail []Trail, calls *Calls, o Options) *Report {
 	}
 	j.missing(o)
 	return j.r
+}
+
+// once leaves out the copies of an event: two trails deliver it under one id, and where
+// two accounts have a part in it, each gets one under an id of its own. That which names
+// more stays. What has an id and says something else is no copy.
+func once(events []*Trail) []*Trail {
+	type key struct{ id, shared, request, source, name, by, issued string }
+	at := map[key]int{}
+	var out []*Trail
+	for _, t := range events {
+		var keys []key
+		if t.EventID != "" {
+			keys = append(keys, key{t.EventID, "", t.RequestID, t.EventSource, t.EventName, t.UserIdentity.AccessKeyID, t.IssuedKeyID})
+		}
+		if t.SharedID != "" && t.RequestID != "" {
+			keys = append(keys, key{shared: t.SharedID, request: t.RequestID, source: t.EventSource, name: t.EventName})
+		}
+		i := slices.IndexFunc(keys, func(k key) bool { _, there := at[k]; return there })
+		if i < 0 {
+			for _, k := range keys {
+				at[k] = len(out)
+			}
+			out = append(out, t)
+			continue
+		}
+		if kept := &out[at[keys[i]]]; (*kept).IssuedKeyID+(*kept).UserIdentity.AccessKeyID == "" {
+			*kept = t
+		}
+	}
+	return out
 }
 
 // named is an event with the request id of a call.

@@ -173,7 +173,25 @@ func TestCompare(t *testing.T) {
 		}, "bypasses 0 disagree 1 missing 0 explained 1", "another access key"},
 		"one request id twice": {func(w *world) {
 			_, e := w.did("ec2.amazonaws.com", "StopInstances", true)
-			w.logged(e, e)
+			w.logged(e, with(e, "eventID", "another"))
+		}, "bypasses 1 disagree 0 missing 0 explained 2", "twice"},
+		"one event from two trails": {func(w *world) {
+			_, e := w.did("ec2.amazonaws.com", "StopInstances", true)
+			w.trail[0]["eventID"] = "mint"
+			w.logged(e, e, w.trail[0])
+		}, "bypasses 0 disagree 0 missing 0 explained 2", ""},
+		"a minting that two accounts have": {func(w *world) {
+			_, e := w.did("ec2.amazonaws.com", "StopInstances", true)
+			mint := with(with(w.trail[0], "eventID", "a"), "sharedEventID", "s")
+			theirs := with(with(mint, "eventID", "b"), "responseElements", nil)
+			w.trail[0] = theirs
+			w.logged(mint, e)
+		}, "bypasses 0 disagree 0 missing 0 explained 2", ""},
+		"two mintings under one shared id": {func(w *world) {
+			_, e := w.did("ec2.amazonaws.com", "StopInstances", true)
+			mint := with(with(w.trail[0], "eventID", "a"), "sharedEventID", "s")
+			w.trail[0] = mint
+			w.logged(with(with(mint, "eventID", "b"), "requestID", "another"), e)
 		}, "bypasses 1 disagree 0 missing 0 explained 2", "twice"},
 		"a service on behalf of a call": {func(w *world) {
 			_, e := w.did("cloudformation.amazonaws.com", "CreateStack", true)

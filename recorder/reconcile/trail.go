@@ -15,6 +15,7 @@ import (
 // Trail is one event of CloudTrail's, of the members that matter here.
 type Trail struct {
 	EventID      string    `json:"eventID"`
+	SharedID     string    `json:"sharedEventID,omitempty"` // one for the copies that several accounts get
 	EventTime    time.Time `json:"eventTime"`
 	EventSource  string    `json:"eventSource"` // ec2.amazonaws.com
 	EventName    string    `json:"eventName"`
