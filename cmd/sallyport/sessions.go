@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -14,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/internal/server"
 	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/recorder"
+	"github.com/sallyport/sallyport/recorder/index"
 )
 
 func newSessions() *cobra.Command {
@@ -27,6 +31,32 @@ func openRecords(path string) (recorder.Records, error) {
 		return recorder.Records{}, err
 	}
 	return recorder.Records{Dir: server.RecordsDir(conf)}, nil
+}
+
+// recordsFlags say which record is asked.
+type recordsFlags struct{ config, dir string }
+
+func (f *recordsFlags) add(c *cobra.Command) {
+	configFlag(c, &f.config)
+	c.Flags().StringVar(&f.dir, "records", "", "a recorder's folder, as a copy of one (default: that of --config)")
+}
+
+func (f *recordsFlags) open() (recorder.Records, error) {
+	if f.dir == "" {
+		return openRecords(f.config)
+	}
+	if st, err := os.Stat(filepath.Join(f.dir, "segments")); err != nil || !st.IsDir() {
+		return recorder.Records{}, fmt.Errorf("%s is no store of records", f.dir)
+	}
+	return recorder.Records{Dir: f.dir}, nil
+}
+
+// index opens the store's own index, or makes one of a store that may be anybody's.
+func (f *recordsFlags) index(ctx context.Context, r recorder.Records) (*index.Index, error) {
+	if f.dir == "" {
+		return index.Open(ctx, r)
+	}
+	return index.Foreign(ctx, r)
 }
 
 // damage is the error of a command that did its work, as far as the record can be read:
@@ -54,7 +84,7 @@ func report(w io.Writer, problems []recorder.Problem) error {
 }
 
 func newSessionsShow() *cobra.Command {
-	var path string
+	var from recordsFlags
 	var asJSON, bodies bool
 	c := &cobra.Command{
 		Use:   "show [SESSION]",
@@ -64,7 +94,7 @@ the credential it got, the answer, and what was masked. SESSION is an id or the
 unique beginning of one; "none" holds refusals of callers without an identity.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			records, err := openRecords(path)
+			records, err := from.open()
 			if err != nil {
 				return err
 			}
@@ -89,7 +119,7 @@ unique beginning of one; "none" holds refusals of callers without an identity.`,
 			return errors.Join(err, report(cmd.ErrOrStderr(), s.Problems))
 		},
 	}
-	configFlag(c, &path)
+	from.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "the events as JSON lines")
 	c.Flags().BoolVar(&bodies, "bodies", false, "with the beginning of each recorded body")
 	return c

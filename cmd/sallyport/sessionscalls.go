@@ -21,8 +21,8 @@ import (
 
 // indexed opens the index and asks it; what of the log cannot be read is told on stderr:
 // what the index knows of, and what ask found besides, which came since.
-func indexed(ctx context.Context, r recorder.Records, stderr io.Writer, ask func(*index.Index) ([]recorder.Problem, error)) error {
-	x, err := index.Open(ctx, r)
+func indexed(ctx context.Context, from *recordsFlags, r recorder.Records, stderr io.Writer, ask func(*index.Index) ([]recorder.Problem, error)) error {
+	x, err := from.index(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -43,12 +43,12 @@ func indexed(ctx context.Context, r recorder.Records, stderr io.Writer, ask func
 // listing is a command that asks the index under the filters, and writes what it says as
 // a table or as JSON. It takes a SESSION where args allows one.
 func listing[T any](c *cobra.Command, args cobra.PositionalArgs, limit int, ask func(context.Context, *index.Index, index.Query) (T, error), table func(io.Writer, T) error) *cobra.Command {
-	var path string
+	var from recordsFlags
 	var asJSON bool
 	var filter filterFlags
 	c.Args = args
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		records, err := openRecords(path)
+		records, err := from.open()
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func listing[T any](c *cobra.Command, args cobra.PositionalArgs, limit int, ask 
 				return err
 			}
 		}
-		return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) ([]recorder.Problem, error) {
+		return indexed(cmd.Context(), &from, records, cmd.ErrOrStderr(), func(x *index.Index) ([]recorder.Problem, error) {
 			list, err := ask(cmd.Context(), x, q)
 			if err != nil {
 				return nil, err
@@ -72,7 +72,7 @@ func listing[T any](c *cobra.Command, args cobra.PositionalArgs, limit int, ask 
 			return nil, table(cmd.OutOrStdout(), list)
 		})
 	}
-	configFlag(c, &path)
+	from.add(c)
 	filter.add(c, limit)
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
@@ -148,7 +148,7 @@ whenever it is used, and holds nothing that the log does not.`,
 			if err := index.Remove(records); err != nil {
 				return err
 			}
-			return indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(*index.Index) ([]recorder.Problem, error) { return nil, nil })
+			return indexed(cmd.Context(), &recordsFlags{}, records, cmd.ErrOrStderr(), func(*index.Index) ([]recorder.Problem, error) { return nil, nil })
 		},
 	}
 	configFlag(c, &path)

@@ -24,7 +24,8 @@ import (
 const formatLines = "jsonl"
 
 func newSessionsExport() *cobra.Command {
-	var path, format, out string
+	var from recordsFlags
+	var format, out string
 	var force bool
 	var filter filterFlags
 	c := &cobra.Command{
@@ -45,7 +46,7 @@ are), ocsf (JSON lines, OCSF API Activity, for a SIEM), parquet (a row a call), 
 			if err != nil {
 				return &usageError{err, cmd.CommandPath()}
 			}
-			records, err := openRecords(path)
+			records, err := from.open()
 			if err != nil {
 				return err
 			}
@@ -58,7 +59,7 @@ are), ocsf (JSON lines, OCSF API Activity, for a SIEM), parquet (a row a call), 
 			if err != nil {
 				return err
 			}
-			err = indexed(cmd.Context(), records, cmd.ErrOrStderr(), func(x *index.Index) ([]recorder.Problem, error) {
+			err = indexed(cmd.Context(), &from, records, cmd.ErrOrStderr(), func(x *index.Index) ([]recorder.Problem, error) {
 				calls, err := x.Calls(cmd.Context(), q)
 				if err != nil {
 					return nil, err
@@ -76,7 +77,7 @@ are), ocsf (JSON lines, OCSF API Activity, for a SIEM), parquet (a row a call), 
 			return finish(err)
 		},
 	}
-	configFlag(c, &path)
+	from.add(c)
 	filter.add(c, 0)
 	c.Flags().StringVar(&format, "format", formatLines, "jsonl, ocsf, parquet or har")
 	c.Flags().StringVarP(&out, "output", "o", "", "file to write (default: standard output)")

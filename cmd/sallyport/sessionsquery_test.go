@@ -211,3 +211,35 @@ func TestSessionsOfADamagedRecord(t *testing.T) {
 		}
 	}
 }
+
+// An auditor's copy is asked without a configuration, and stays as it is: an index in it
+// could say anything.
+func TestSessionsOfACopy(t *testing.T) {
+	stopped, denied, _ := recorded(t)
+	must(t, "sessions", "list")
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(copied, os.DirFS(filepath.Join("state", "records"))); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(copied, "index.sqlite"), "false")
+	if err := os.Remove("sallyport.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"list"}, {"calls"}, {"calls", stopped}, {"show", stopped}, {"show", stopped, "--bodies"}, {"export"}, {"export", stopped, "--format", "har"}, {"verify"}} {
+		out := must(t, append(append([]string{"sessions"}, args...), "--records", copied)...)
+		if args[0] != "verify" && !strings.Contains(out, "StopInstances") && !strings.Contains(out, stopped) || strings.Contains(out, denied) && len(args) > 1 {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	write(t, "trail.json", `{"Records":[]}`)
+	must(t, "sessions", "reconcile", "--records", copied, "--role", recordedRole, "--cloudtrail", "trail.json")
+	if r := do(t, "sessions", "reconcile", "--records", copied, "--cloudtrail", "trail.json"); r.code != exitUsage || !strings.Contains(r.stderr, "--role") {
+		t.Errorf("%+v", r)
+	}
+	if b, err := os.ReadFile(filepath.Join(copied, "index.sqlite")); err != nil || string(b) != "false" {
+		t.Errorf("the copy was changed: %.20q, %v", b, err)
+	}
+	if r := do(t, "sessions", "list", "--records", "nowhere"); r.code != exitFailed || !strings.Contains(r.stderr, "no store of records") {
+		t.Errorf("%+v", r)
+	}
+}

@@ -17,14 +17,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/config"
-	"github.com/sallyport/sallyport/internal/server"
 	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/recorder"
 	"github.com/sallyport/sallyport/recorder/reconcile"
 )
 
 func newSessionsReconcile() *cobra.Command {
-	var path string
+	var from recordsFlags
 	var asJSON bool
 	var trail []string
 	var o reconcile.Options
@@ -42,22 +41,26 @@ events (objects of S3, items of DynamoDB, ...) are in CloudTrail only where a tr
 asks for them: without --data they are not missed.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			conf, err := config.Load(path)
-			if err != nil {
-				return err
-			}
 			if trail = append(trail, args...); len(trail) == 0 {
 				return &usageError{errors.New("say where CloudTrail's log is: --cloudtrail FILE"), cmd.CommandPath()}
 			}
-			if len(o.Roles) == 0 {
+			records, err := from.open()
+			if err != nil {
+				return err
+			}
+			if len(o.Roles) == 0 && from.dir == "" {
+				conf, err := config.Load(from.config)
+				if err != nil {
+					return err
+				}
 				for _, t := range conf.Targets {
 					o.Roles = append(o.Roles, t.RoleARN)
 				}
 			}
 			if len(o.Roles) == 0 {
-				return &usageError{errors.New("the configuration has no targets: say which roles are only the gateway's with --role"), cmd.CommandPath()}
+				return &usageError{errors.New("no configuration says the targets: say which roles are only the gateway's with --role"), cmd.CommandPath()}
 			}
-			r, err := reconciled(cmd.Context(), recorder.Records{Dir: server.RecordsDir(conf)}, trail, o, cmd.ErrOrStderr())
+			r, err := reconciled(cmd.Context(), records, trail, o, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -72,7 +75,7 @@ asks for them: without --data they are not missed.`,
 			return err
 		},
 	}
-	configFlag(c, &path)
+	from.add(c)
 	c.Flags().StringArrayVar(&trail, "cloudtrail", nil, "file or folder of CloudTrail's log; may come more than once")
 	c.Flags().StringArrayVar(&o.Roles, "role", nil, "ARN of a role that only the gateway may assume (default: the targets')")
 	c.Flags().DurationVar(&o.Grace, "grace", 15*time.Minute, "how late CloudTrail may be: younger calls are not missed")

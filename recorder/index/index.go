@@ -87,6 +87,13 @@ func Open(ctx context.Context, r recorder.Records) (*Index, error) {
 	return open(ctx, r, ":memory:")
 }
 
+// Foreign is Open for a store that is not one's own, as an auditor's copy: the index that
+// may be in it could say anything, and nothing is written into evidence. It is in memory
+// and made for this time alone.
+func Foreign(ctx context.Context, r recorder.Records) (*Index, error) {
+	return open(ctx, r, ":memory:")
+}
+
 // Remove throws a store's index away.
 func Remove(r recorder.Records) error {
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
