@@ -44,14 +44,17 @@ func (h *handler) newTape(ctx context.Context, x *exchange, part, contentType st
 // Write implements io.Writer. It keeps nothing of p.
 func (t *tape) Write(p []byte) (int, error) {
 	n := len(p)
-	for len(p) > 0 && !t.full {
-		if t.err != nil {
-			return 0, t.err
-		}
-		if left := t.limit - t.rec.Size - int64(len(t.buf)); t.limit > 0 && int64(len(p)) > left {
-			p, t.full = p[:left], true
-			t.rec.Omitted = event.OmittedLimit
-		}
+	if n > 0 && t.err != nil {
+		return 0, t.err
+	}
+	if t.full {
+		return n, nil
+	}
+	if left := t.limit - t.rec.Size - int64(len(t.buf)); t.limit > 0 && int64(n) > left {
+		p, t.full = p[:left], true
+		t.rec.Omitted = event.OmittedLimit
+	}
+	for len(p) > 0 && t.rec.Omitted != event.OmittedEncoded {
 		k := min(len(p), pieceSize-len(t.buf))
 		t.buf = append(t.buf, p[:k]...)
 		if p = p[k:]; len(t.buf) == pieceSize {

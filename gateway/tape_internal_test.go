@@ -213,3 +213,27 @@ func TestEndTwice(t *testing.T) {
 		t.Errorf("%+v", again)
 	}
 }
+
+// A body is on record up to its limit, wherever pieces and writes end.
+func TestTapeReachesItsLimit(t *testing.T) {
+	text := strings.Repeat("0123456789abcdef", 3*pieceSize/16)
+	for _, limit := range []int64{1, 1000, pieceSize - 1, pieceSize, pieceSize + 24<<10, 2*pieceSize + 1, 3*pieceSize - 1} {
+		for _, size := range []int{100_000, 32 << 10, pieceSize, len(text)} {
+			rec := &slow{left: -1}
+			tp := newTestTape(t, rec, limit)
+			for p := []byte(text); len(p) > 0; p = p[min(size, len(p)):] {
+				if _, err := tp.Write(p[:min(size, len(p))]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			told, last, bad := tp.end("")
+			if bad != nil {
+				t.Fatal(bad)
+			}
+			rec.events = append(rec.events, last...)
+			if got := rec.bytes(t); got != text[:limit] || told.Size != limit || told.Omitted != event.OmittedLimit {
+				t.Errorf("limit %d, writes of %d: %d bytes are there, told %+v", limit, size, len(got), told)
+			}
+		}
+	}
+}
