@@ -182,20 +182,23 @@ func (h *harWriter) fill(e *harEntry, c *recorder.Call) error {
 	if err != nil {
 		return err
 	}
-	if sent != nil {
-		e.Request.PostData = &harPost{MimeType: "application/octet-stream", Comment: note(cut)}
+	if sent != nil || cut {
+		e.Request.PostData = &harPost{MimeType: "application/octet-stream", Comment: note(sent, cut)}
 		if utf8.Valid(sent) {
 			e.Request.PostData.Text = string(sent)
 		} else { // the format has no encoding for what is sent
-			e.Request.PostData.Text, e.Request.PostData.Comment = base64.StdEncoding.EncodeToString(sent), "base64; "+note(cut)
+			e.Request.PostData.Text, e.Request.PostData.Comment = base64.StdEncoding.EncodeToString(sent), "base64; "+note(sent, cut)
 		}
 	}
 	got, cut, err := h.body(c, event.PartResponse)
-	if err != nil || got == nil {
+	if err != nil || got == nil && !cut {
 		return err
 	}
 	t := &e.Response.Content
-	t.Comment = note(cut)
+	t.Comment = note(got, cut)
+	if got == nil {
+		return nil
+	}
 	if utf8.Valid(got) {
 		t.Text = string(got)
 		if json.Valid(got) {
@@ -209,7 +212,10 @@ func (h *harWriter) fill(e *harEntry, c *recorder.Call) error {
 	return nil
 }
 
-func note(cut bool) string {
+func note(b []byte, cut bool) string {
+	if b == nil {
+		return "not on record any more"
+	}
 	if cut {
 		return "masked as on record, and not all of it"
 	}
