@@ -273,3 +273,27 @@ func TestParseFormat(t *testing.T) {
 		}
 	}
 }
+
+// A row group is written before its texts fill the memory.
+func TestParquetGroups(t *testing.T) {
+	var b bytes.Buffer
+	w, err := New(Parquet, &b, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := calls(t)[0]
+	c.Request.RequestParameters = map[string]any{"Document": strings.Repeat("x", 1<<20)}
+	const n = 100
+	for range n {
+		if err := w.Write(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := parquet.OpenFile(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if err != nil || f.NumRows() != n || len(f.RowGroups()) < 3 {
+		t.Fatalf("%d rows in %d groups, %v", f.NumRows(), len(f.RowGroups()), err)
+	}
+}

@@ -104,12 +104,15 @@ func rowOf(c *recorder.Call) (Row, error) {
 }
 
 type parquetWriter struct {
-	w    *parquet.GenericWriter[Row]
-	rows []Row
+	w     *parquet.GenericWriter[Row]
+	rows  []Row
+	bytes int // of long texts in the row group
 }
 
-// rowsAtOnce bounds what is held before it is written into a row group.
-const rowsAtOnce = 512
+const (
+	rowsAtOnce = 512      // bounds what is held before it is written into a row group
+	groupBytes = 32 << 20 // and what a row group holds in memory: parameters may be megabytes
+)
 
 func newParquet(w io.Writer) *parquetWriter {
 	return &parquetWriter{w: parquet.NewGenericWriter[Row](w, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(64<<10))}
@@ -120,10 +123,18 @@ func (p *parquetWriter) Write(c *recorder.Call) error {
 	if err != nil {
 		return err
 	}
-	if p.rows = append(p.rows, r); len(p.rows) < rowsAtOnce {
+	p.bytes += len(r.RequestParameters) + len(r.ErrorMessage)
+	for _, arn := range r.Resources {
+		p.bytes += len(arn)
+	}
+	if p.rows = append(p.rows, r); len(p.rows) < rowsAtOnce && p.bytes < groupBytes {
 		return nil
 	}
-	return p.flush()
+	if err := p.flush(); err != nil || p.bytes < groupBytes {
+		return err
+	}
+	p.bytes = 0
+	return p.w.Flush()
 }
 
 func (p *parquetWriter) flush() error {
