@@ -171,7 +171,14 @@ func TestSessionsReconcile(t *testing.T) {
 	if r := do(t, append(args, "trail", "--json")...); r.code != exitFailed || !json.Valid([]byte(r.stdout)) {
 		t.Errorf("%+v", r)
 	}
-	for bad, says := range map[string]string{"nothing": "no such file", "sallyport.yaml": "not JSON of CloudTrail's", "state/ca": "no .json"} {
+	// Where CloudTrail has others' events from around a call and none of it, it is missed.
+	others := fmt.Sprintf(`{"eventTime":%q,"eventSource":"ec2.amazonaws.com","eventName":"X","userIdentity":{"arn":"arn:aws:iam::1:user/x"}}`, at.Add(-time.Minute).Format(time.RFC3339))
+	write(t, "others.json", `{"Records":[`+others+`,`+strings.Replace(others, at.Add(-time.Minute).Format(time.RFC3339), at.Add(20*time.Minute).Format(time.RFC3339), 1)+`]}`)
+	if out := must(t, append(args, "others.json")...); !strings.Contains(out, "on record, and not in CloudTrail: 1") || !strings.Contains(out, "0 events of these roles, 2 of others") {
+		t.Error(out)
+	}
+	write(t, "lines.jsonl", `{"a":1}`+"\n")
+	for bad, says := range map[string]string{"lines.jsonl": "no event of CloudTrail's", "nothing": "no such file", "sallyport.yaml": "not JSON of CloudTrail's", "state/ca": "no .json"} {
 		if r := do(t, append(args, bad)...); r.code != exitFailed || !strings.Contains(r.stderr, says) {
 			t.Errorf("%s: %+v", bad, r)
 		}

@@ -100,6 +100,7 @@ func reconciled(ctx context.Context, records recorder.Records, paths []string, o
 			}
 		}
 		if err := readTrail(path, func(t reconcile.Trail) {
+			o.Span(t.EventTime)
 			if reconcile.Ours(&t, o.Roles) {
 				events = append(events, t)
 			} else {
@@ -112,11 +113,13 @@ func reconciled(ctx context.Context, records recorder.Records, paths []string, o
 	if damaged > 10 {
 		fmt.Fprintf(stderr, "and %d more entries that are no events\n", damaged-10)
 	}
-	from, to := reconcile.Window(events)
+	if damaged > 0 && o.From.IsZero() {
+		return nil, errors.New("there is no event of CloudTrail's in these files")
+	}
 	const around = time.Hour // calls that began before their event, or whose clock was off
 	var calls reconcile.Calls
 	err = records.Entries(ctx, 0, func(e recorder.Entry) error {
-		if e.Err == nil && !e.Event.Time.Before(from.Add(-around)) && !e.Event.Time.After(to.Add(around)) {
+		if e.Err == nil && !e.Event.Time.Before(o.From.Add(-around)) && !e.Event.Time.After(o.To.Add(around)) {
 			calls.Add(e.Event)
 		}
 		return nil
@@ -177,7 +180,7 @@ func writeReport(w io.Writer, r *reconcile.Report) error {
 		fmt.Fprintf(w, "NOT READ: %d entries of these files are no events of CloudTrail's\n", r.Damaged)
 	}
 	if r.From.IsZero() {
-		_, err := fmt.Fprintf(w, "CloudTrail has no event of these roles (and %d of others): nothing to compare\n", r.Others)
+		_, err := fmt.Fprintln(w, "these files have no event: nothing to compare")
 		return err
 	}
 	safe := func(s string) string { return cmp.Or(terminal.Escape(s, 300), "-") }

@@ -15,6 +15,9 @@ type Options struct {
 	// are not missed. CloudTrail delivers within about 5 minutes (user guide); 0 is none.
 	Grace time.Duration
 	Data  bool // calls that CloudTrail logs as data events only are missed too
+	// From and To are the time that CloudTrail's files span, by the events of anybody: calls
+	// in it are missed also where the roles have no event at all. Zero: by the events given.
+	From, To time.Time
 }
 
 // Finding is one thing that does not fit.
@@ -26,29 +29,26 @@ type Finding struct {
 
 // Report is the outcome of a comparison.
 type Report struct {
-	Bypasses  []Finding `json:"bypasses"`  // CloudTrail has it, no record explains it
-	Disagree  []Finding `json:"disagree"`  // both have it, and say different things
-	Missing   []Finding `json:"missing"`   // the record has it, CloudTrail has not
-	Explained int       `json:"explained"` // events of our roles that a record explains
-	OnBehalf  int       `json:"onBehalf"`  // of them, what services did with the leave of a call of ours
-	Others    int       `json:"others"`    // events of other roles, and of none
-	Damaged   int       `json:"damaged"`   // entries that are no events; whoever reads the files counts them
-	Unlogged  int       `json:"unlogged"`  // calls that CloudTrail logs only as data events, not looked for
-	From      time.Time `json:"from,omitzero"`
+	Bypasses  []Finding `json:"bypasses"`      // CloudTrail has it, no record explains it
+	Disagree  []Finding `json:"disagree"`      // both have it, and say different things
+	Missing   []Finding `json:"missing"`       // the record has it, CloudTrail has not
+	Explained int       `json:"explained"`     // events of our roles that a record explains
+	OnBehalf  int       `json:"onBehalf"`      // of them, what services did with the leave of a call of ours
+	Others    int       `json:"others"`        // events of other roles, and of none
+	Damaged   int       `json:"damaged"`       // entries that are no events; whoever reads the files counts them
+	Unlogged  int       `json:"unlogged"`      // calls that CloudTrail logs only as data events, not looked for
+	From      time.Time `json:"from,omitzero"` // what the files span
 	To        time.Time `json:"to,omitzero"`
 }
 
-// Window is the time that events of our roles span; zero without any.
-func Window(trail []Trail) (from, to time.Time) {
-	for _, t := range trail {
-		if from.IsZero() || t.EventTime.Before(from) {
-			from = t.EventTime
-		}
-		if t.EventTime.After(to) {
-			to = t.EventTime
-		}
+// Span takes the time of one more event.
+func (o *Options) Span(t time.Time) {
+	if o.From.IsZero() || t.Before(o.From) {
+		o.From = t
 	}
-	return from, to
+	if t.After(o.To) {
+		o.To = t
+	}
 }
 
 // assumed is the ARN of an assumed role's session.
@@ -91,7 +91,8 @@ type join struct {
 
 // Compare holds events of CloudTrail's against calls.
 func Compare(trail []Trail, calls *Calls, o Options) *Report {
-	j := &join{calls: calls, byAWS: map[string]*Call{}, byKey: map[string][]*Call{}, seen: map[*Call]bool{}, minted: map[string]int{}, bySession: map[string]*Call{}, r: &Report{}}
+	j := &join{calls: calls, byAWS: map[string]*Call{}, byKey: map[string][]*Call{}, seen: map[*Call]bool{}, minted: map[string]int{}, bySession: map[string]*Call{},
+		r: &Report{Bypasses: []Finding{}, Disagree: []Finding{}, Missing: []Finding{}}}
 	for _, c := range calls.sorted() {
 		if c.AWSRequestID != "" {
 			j.byAWS[c.AWSRequestID] = c
@@ -113,7 +114,12 @@ func Compare(trail []Trail, calls *Calls, o Options) *Report {
 	}
 	ours = once(ours)
 	slices.SortStableFunc(ours, func(a, b *Trail) int { return a.EventTime.Compare(b.EventTime) })
-	j.r.From, j.r.To = Window(trail)
+	if o.From.IsZero() {
+		for _, t := range trail {
+			o.Span(t.EventTime)
+		}
+	}
+	j.r.From, j.r.To = o.From, o.To
 	var rest []*Trail
 	for _, t := range ours { // what names its call first, so that nothing else takes it
 		if c := j.byAWS[t.RequestID]; t.RequestID != "" && c != nil && !t.assumes() {
