@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"container/heap"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,8 +67,10 @@ type chain struct {
 	next       uint64 // sequence that is expected
 	head       string // digest of the one before; "" unknown
 	waiting    map[uint64]link
+	order      sequences         // of those that wait, and of some that do not any more
 	front      uint64            // the least sequence that waits; 0: none
-	known      map[uint64]string // digests of the last knownWindow
+	known      map[uint64]string // digests of the last knownWindow events
+	taken      []uint64          // their sequences, in order
 	seen       uint64
 	duplicates uint64
 	gaps       uint64
@@ -105,8 +108,8 @@ func (c *chain) add(sequence uint64, l link, now time.Time, found func(finding))
 	}
 	l.came, l.seen = now, c.seen
 	c.waiting[sequence] = l
-	if c.front == 0 || sequence < c.front {
-		c.front = sequence
+	if sequence != c.next { // which is taken at once
+		heap.Push(&c.order, sequence)
 	}
 	c.drain(found)
 	c.expire(now, found)
@@ -122,14 +125,25 @@ func (c *chain) drain(found func(finding)) {
 		delete(c.waiting, c.next)
 		c.take(c.next, l, found)
 	}
-	if _, ok := c.waiting[c.front]; !ok {
-		c.front = 0
-		for s := range c.waiting {
-			if c.front == 0 || s < c.front {
-				c.front = s
-			}
+	for c.front = 0; len(c.order) > 0; heap.Pop(&c.order) {
+		if _, ok := c.waiting[c.order[0]]; ok {
+			c.front = c.order[0]
+			break
 		}
 	}
+}
+
+// sequences is a heap, the least first.
+type sequences []uint64
+
+func (s sequences) Len() int           { return len(s) }
+func (s sequences) Less(i, j int) bool { return s[i] < s[j] }
+func (s sequences) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *sequences) Push(x any)        { *s = append(*s, x.(uint64)) }
+func (s *sequences) Pop() any {
+	last := (*s)[len(*s)-1]
+	*s = (*s)[:len(*s)-1]
+	return last
 }
 
 func (c *chain) take(sequence uint64, l link, found func(finding)) {
@@ -143,8 +157,9 @@ func (c *chain) take(sequence uint64, l link, found func(finding)) {
 		c.check(sequence, l, found)
 	}
 	c.known[sequence] = l.digest
-	if sequence > knownWindow {
-		delete(c.known, sequence-knownWindow)
+	if c.taken = append(c.taken, sequence); len(c.taken) > knownWindow {
+		delete(c.known, c.taken[0])
+		c.taken = c.taken[1:]
 	}
 	c.next, c.head = sequence+1, l.digest
 }
