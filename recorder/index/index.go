@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -115,7 +116,11 @@ func open(ctx context.Context, r recorder.Records, path string) (*Index, error) 
 			return nil, fmt.Errorf("open the index: %w", err)
 		}
 	}
-	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=temp_store(MEMORY)&_txlock=immediate")
+	name := path
+	if path != ":memory:" { // as it is a ? would end the name
+		name = "file:" + (&url.URL{Path: path}).EscapedPath()
+	}
+	db, err := sql.Open("sqlite", name+"?_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=temp_store(MEMORY)&_txlock=immediate")
 	if err != nil {
 		return nil, fmt.Errorf("open the index: %w", err)
 	}

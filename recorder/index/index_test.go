@@ -415,3 +415,21 @@ func TestCancelled(t *testing.T) {
 		t.Error("opened under a context that has ended")
 	}
 }
+
+// The index is in its store, whatever the folder is called.
+func TestOddFolder(t *testing.T) {
+	w := newWorld(5)
+	w.session(3)
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "a?b#c %41&d")
+	x := openIndex(t, record(t, dir, w.events))
+	if list, err := x.Sessions(t.Context(), Query{}); err != nil || len(list) == 0 || x.inMemory(t) {
+		t.Errorf("%d sessions, %v", len(list), err)
+	}
+	if st, err := os.Stat(filepath.Join(dir, File)); err != nil || st.Size() == 0 {
+		t.Errorf("%v, %v", st, err)
+	}
+	if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
+		t.Errorf("beside the store: %v, %v", entries, err)
+	}
+}
