@@ -346,6 +346,9 @@ func (p *Publisher) publish(ctx context.Context, events []event.Event, check fun
 	if err := b.Wait(ctx); err != nil {
 		select {
 		case <-b.Done(): // it has failed
+			if last-uint64(len(events)) < b.Last() { // over the end of a segment it may be there in part
+				return fmt.Errorf("%w: the file of events: %w", ErrUnconfirmed, err)
+			}
 			return fmt.Errorf("the file of events: %w", err)
 		default:
 			return fmt.Errorf("%w: the file of events: %w", ErrUnconfirmed, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -437,5 +438,58 @@ func TestFullDisk(t *testing.T) {
 	_, unsigned := checkChains(t, stream(t, s))
 	if unsigned[p.Source()] != 0 {
 		t.Fatal(unsigned)
+	}
+}
+
+// A request of which the disk had room for a part is on record, so that it needs an end;
+// one of which nothing is there needs none.
+func TestFullDiskInTheMiddle(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("publisher-test", dir, "tmpfs", 0, "size=400k"); err != nil {
+		t.Skip("no tmpfs can be mounted here:", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	s := start(t, t.TempDir(), "")
+	p := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, s, true), StateDir: dir, SegmentSize: 32 << 10})
+	if _, err := p.Begin(t.Context(), exchange(ids.New())...); err != nil {
+		t.Fatal(err)
+	}
+	var spares []string
+	waitFor(t, func() (there bool) {
+		spares, _ = filepath.Glob(filepath.Join(dir, "wal", "spare-*"))
+		return len(spares) > 0
+	})
+	time.Sleep(200 * time.Millisecond) // whoever makes it has closed it
+	filler, err := os.Create(filepath.Join(dir, "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer filler.Close()
+	for err = os.Remove(spares[0]); err == nil; {
+		_, err = filler.Write(make([]byte, 4096))
+	}
+	part := exchange(ids.New())
+	if _, err := p.Begin(t.Context(), part[0], bodyOf(part[0], 0, make([]byte, 30<<10))); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, recorder.ErrUnconfirmed) {
+		t.Errorf("of a request that is there in part: %v", err)
+	}
+	none := exchange(ids.New())
+	many := map[string]any{}
+	for i := range 300 {
+		many[strconv.Itoa(i)] = strings.Repeat("x", 90)
+	}
+	none[0].Data.(*event.Request).RequestParameters = many
+	if _, err := p.Begin(t.Context(), none[:2]...); !errors.Is(err, syscall.ENOSPC) || errors.Is(err, recorder.ErrUnconfirmed) {
+		t.Errorf("of a request that is not there: %v", err)
+	}
+	if err := filler.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, p)
+	ends := endsOf(stream(t, s))
+	if _, there := ends[part[0].Exchange()]; !there {
+		t.Error("the part is not on record")
+	}
+	if _, there := ends[none[0].Exchange()]; there {
+		t.Error("what failed whole is on record")
 	}
 }

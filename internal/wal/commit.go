@@ -18,6 +18,7 @@ type Batch struct {
 	taken chan struct{} // closed when the committer has it: another one takes records
 	done  chan struct{} // closed when err is set
 	err   error
+	last  uint64 // of its records that are durable
 }
 
 // newBatch uses the memory of one that is finished. It is called under the Log's mu.
@@ -68,6 +69,10 @@ func (b *Batch) Wait(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 }
+
+// Last is the position of the last record of the batch that is durable, 0 for none: one
+// that failed over the end of a segment is there in part. It is known once Done is closed.
+func (b *Batch) Last() uint64 { return b.last }
 
 // Done is closed when the batch is durable or has failed; then Wait returns at once.
 func (b *Batch) Done() <-chan struct{} { return b.done }
@@ -157,8 +162,9 @@ func (l *Log) write(b *Batch, first uint64) error {
 			return err
 		}
 		l.offset += int64(len(piece))
+		b.last = first + uint64(to) - 1
 		l.mu.Lock()
-		l.durable = first + uint64(to) - 1
+		l.durable = b.last
 		l.segments[len(l.segments)-1].used += int64(len(piece))
 		l.written += int64(len(piece))
 		l.mu.Unlock()
