@@ -46,6 +46,7 @@ type Options struct {
 type keyValue interface {
 	WatchAll(ctx context.Context, opts ...jetstream.WatchOpt) (jetstream.KeyWatcher, error)
 	Put(ctx context.Context, key string, value []byte) (uint64, error)
+	Update(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 }
 
 // List knows what is revoked and takes orders. Use NewList. Until Start it vouches for
@@ -70,6 +71,7 @@ type List struct {
 	mu     sync.RWMutex
 	known  map[string]*entry            // by the bucket's key
 	covers map[Caller]map[string]*entry // by the members that a caller must have
+	lost   map[string]uint64            // keys of which nobody here knows what they said, and the revision that hides it
 }
 
 type entry struct {
@@ -96,7 +98,7 @@ func NewList(ctx context.Context, o Options) (*List, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the bucket %s: %w", Bucket, err)
 	}
-	return &List{o: o, kv: kv, stop: func() {}, known: map[string]*entry{}, covers: map[Caller]map[string]*entry{}}, nil
+	return &List{o: o, kv: kv, stop: func() {}, known: map[string]*entry{}, covers: map[Caller]map[string]*entry{}, lost: map[string]uint64{}}, nil
 }
 
 // Start reads the bucket, follows it and takes orders until Close.
@@ -168,11 +170,14 @@ func (l *List) follow(ctx context.Context, current chan struct{}) {
 // take learns one value of the bucket, and carries it out where it is news.
 func (l *List) take(ctx context.Context, v jetstream.KeyValueEntry) {
 	if v.Operation() != jetstream.KeyValuePut {
-		return // nobody deletes: what is lifted says so
+		// Gateways do not delete: what is lifted says so. Whoever administers the bucket
+		// may, to let go of a value that nobody can read.
+		l.found(v.Key(), v.Revision())
+		return
 	}
 	r, ok := decodeRevocation(v.Key(), v.Value())
 	if !ok {
-		l.o.Log.Error("a revocation in the bucket is damaged", "key", v.Key())
+		l.mend(ctx, v)
 		return
 	}
 	e, news := l.learn(v.Key(), r, v.Revision())
@@ -210,11 +215,73 @@ func (l *List) learn(key string, r Revocation, revision uint64) (e *entry, news 
 		delete(old, key)
 	}
 	e.r, e.revision = r, max(revision, e.revision)
+	if revision > l.lost[key] {
+		delete(l.lost, key)
+	}
 	if l.covers[r.mark()] == nil {
 		l.covers[r.mark()] = map[string]*entry{}
 	}
 	l.covers[r.mark()][key] = e
 	return e, r.InForce(now) && !before
+}
+
+// mend puts back what a value that no gateway wrote has overwritten. NATS sends a
+// server's answer to whatever subject its user names, without asking whether that user
+// may publish there: so any of them can have one written into the bucket, and a gateway
+// that starts later would not learn what stood there. Where this one does not know
+// either, it vouches for nobody.
+func (l *List) mend(ctx context.Context, v jetstream.KeyValueEntry) {
+	key, revision := v.Key(), v.Revision()
+	l.o.Log.ErrorContext(ctx, "a value in the bucket of revocations is no revocation; no gateway wrote it", "key", key, "revision", revision)
+	l.mu.Lock()
+	e := l.known[key]
+	if e == nil {
+		if isKey(key) && revision > l.lost[key] {
+			l.lost[key] = revision
+		}
+		l.mu.Unlock()
+		return
+	}
+	r, stale := e.r, revision <= e.revision
+	l.mu.Unlock()
+	if stale {
+		return
+	}
+	l.begin(func() {
+		text, err := json.Marshal(r)
+		if err != nil {
+			return // texts and times always marshal
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTime)
+		defer cancel()
+		// Over that very value alone: a later order, or another gateway, may be faster.
+		written, err := l.kv.Update(ctx, key, text, revision)
+		if err != nil {
+			l.o.Log.WarnContext(ctx, "a revocation was not put back", "what", r.What(), "cause", err.Error())
+			return
+		}
+		l.learn(key, r, written)
+		l.o.Log.WarnContext(ctx, "a revocation was put back", "what", r.What())
+	})
+}
+
+// found ends the not knowing about a key.
+func (l *List) found(key string, revision uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if revision > l.lost[key] {
+		delete(l.lost, key)
+	}
+}
+
+// unreadable is a key of which nobody here knows what it said, "" for none.
+func (l *List) unreadable() string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for key := range l.lost {
+		return key
+	}
+	return ""
 }
 
 // mark is what of a caller decides whether r covers it.
@@ -236,6 +303,9 @@ func (l *List) Refusal(ctx context.Context, c Caller) *refusal.Error {
 	}
 	if r := l.find(c); r != nil {
 		return Refuse(*r)
+	}
+	if key := l.unreadable(); key != "" {
+		return refusal.New(refusal.Unavailable, "a revocation was overwritten by something that is none (key %s of the bucket %s), and whom it stopped is not known; an operator must give it again. Nothing was sent to AWS", key, Bucket)
 	}
 	return nil
 }

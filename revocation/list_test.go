@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/sallyport/sallyport/internal/bus"
 	"github.com/sallyport/sallyport/refusal"
@@ -18,6 +20,7 @@ import (
 
 // gateways are lists on one bus, and the operator's connection to it.
 type gateways struct {
+	connect  func(bus.Role) *nats.Conn
 	lists    []*List
 	operator *nats.Conn
 	enforced atomic.Int64
@@ -38,27 +41,34 @@ func newGateways(t *testing.T, n int) *gateways {
 		t.Cleanup(nc.Close)
 		return nc
 	}
-	g := &gateways{operator: connect(bus.Operator)}
-	for i := range n {
-		l, err := NewList(t.Context(), Options{
-			Conn: connect(bus.Gateway), Prefix: "sallyport", Source: fmt.Sprint("sallyport/", i), Targets: []string{"dev"}, Now: time.Now,
-			Session: func(string) (Caller, bool) { return Caller{}, false },
-			Enforce: func(context.Context, Revocation) Ended { g.enforced.Add(1); return Ended{} },
-			Record:  func(context.Context, Revocation, Ended) error { return nil },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e := l.Refusal(t.Context(), Caller{Subject: "x"}); e == nil || e.Reason != refusal.Unavailable {
-			t.Errorf("before it started it said %v", e)
-		}
-		if err := l.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(l.Close)
-		g.lists = append(g.lists, l)
+	g := &gateways{connect: connect, operator: connect(bus.Operator)}
+	for range n {
+		g.start(t)
 	}
 	return g
+}
+
+// start starts one more gateway.
+func (g *gateways) start(t *testing.T) *List {
+	t.Helper()
+	l, err := NewList(t.Context(), Options{
+		Conn: g.connect(bus.Gateway), Prefix: "sallyport", Source: fmt.Sprint("sallyport/", len(g.lists)), Targets: []string{"dev"}, Now: time.Now,
+		Session: func(string) (Caller, bool) { return Caller{}, false },
+		Enforce: func(context.Context, Revocation) Ended { g.enforced.Add(1); return Ended{} },
+		Record:  func(context.Context, Revocation, Ended) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := l.Refusal(t.Context(), Caller{Subject: "x"}); e == nil || e.Reason != refusal.Unavailable {
+		t.Errorf("before it started it said %v", e)
+	}
+	if err := l.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	g.lists = append(g.lists, l)
+	return l
 }
 
 func (g *gateways) order(t *testing.T, o Order) []Confirmation {
@@ -164,8 +174,106 @@ func TestDamagedEntry(t *testing.T) {
 	}
 }
 
+// The NATS server sends its answers wherever a user says, the bucket's subjects among
+// them, though that user may not publish there. A revocation that is overwritten in this
+// way is put back: it holds on the gateway that starts next.
+func TestOverwrittenByAnApprover(t *testing.T) {
+	g := newGateways(t, 2)
+	bob := Revocation{Subject: "bob"}
+	g.order(t, Order{Subject: "bob", Reason: "stolen"})
+	g.overwrite(t, bob.key())
+	stored := func() (r Revocation, ok bool) {
+		entry, err := g.lists[0].kv.(jetstream.KeyValue).Get(t.Context(), bob.key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decodeRevocation(bob.key(), entry.Value())
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if r, ok := stored(); ok && r.Reason == "stolen" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("it was not put back")
+		}
+	}
+	for i, l := range append(g.lists, g.start(t)) {
+		if e := l.Refusal(t.Context(), Caller{Subject: "bob"}); e == nil || e.Reason != refusal.Identity {
+			t.Errorf("gateway %d says %v", i, e)
+		}
+		if e := l.Refusal(t.Context(), Caller{Subject: "eve"}); e != nil {
+			t.Errorf("gateway %d says %v", i, e)
+		}
+	}
+}
+
+// Where no gateway ran meanwhile nobody knows whom the revocation stopped: then nobody is
+// let through, until it is given again, or its key deleted by whoever rules the bucket.
+func TestOverwrittenUnseen(t *testing.T) {
+	g := newGateways(t, 1)
+	g.order(t, Order{Subject: "bob", Reason: "stolen"})
+	g.lists[0].Close()
+	g.lists = nil
+	bob, eve := Revocation{Subject: "bob"}.key(), Revocation{Subject: "eve"}.key()
+	g.overwrite(t, bob)
+	g.overwrite(t, eve)
+	g.overwrite(t, "no-key-of-ours")
+	l := g.start(t)
+	knows := func(want bool) {
+		t.Helper()
+		if e := l.Refusal(t.Context(), Caller{Subject: "someone"}); want == (e != nil) || e != nil && e.Reason != refusal.Unavailable {
+			t.Errorf("it says %v", e)
+		}
+	}
+	knows(false)
+	if r := g.order(t, Order{Subject: "bob", Reason: "stolen"})[0]; !r.Accepted || r.Error != "" {
+		t.Errorf("%+v", r)
+	}
+	knows(false)
+	if err := l.kv.(jetstream.KeyValue).Delete(t.Context(), eve); err != nil {
+		t.Fatal(err)
+	}
+	g.order(t, Order{Subject: "other", Reason: "x"}) // behind it
+	for end := time.Now().Add(10 * time.Second); l.unreadable() != "" && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	knows(true)
+	if l.Refusal(t.Context(), Caller{Subject: "bob"}) == nil {
+		t.Error("bob is not revoked")
+	}
+}
+
+// overwrite has the server's answer to an approver written where only gateways may.
+func (g *gateways) overwrite(t *testing.T, key string) {
+	t.Helper()
+	approver := g.connect(bus.Approver)
+	if err := approver.PublishRequest("$JS.API.STREAM.INFO."+bus.ApprovalsStream, "$KV."+Bucket+"."+key, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := approver.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(g.connect(bus.Gateway))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), Bucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		entry, err := kv.Get(t.Context(), key)
+		if err == nil && (bytes.Contains(entry.Value(), []byte("stream_info_response")) || entry.Revision() > 2) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the server does not write there: is this test of use still?")
+		}
+	}
+}
+
 func BenchmarkRefusal(b *testing.B) {
-	l := &List{o: Options{Now: time.Now}, known: map[string]*entry{}, covers: map[Caller]map[string]*entry{}}
+	l := &List{o: Options{Now: time.Now}, known: map[string]*entry{}, covers: map[Caller]map[string]*entry{}, lost: map[string]uint64{}}
 	for i := range MaxKept {
 		r := Revocation{Subject: fmt.Sprint("agent-", i), Reason: "x"}
 		l.learn(r.key(), r, 1)
@@ -180,7 +288,7 @@ func BenchmarkRefusal(b *testing.B) {
 
 // What the bucket said earlier does not undo what it said later.
 func TestOldNewsIsNone(t *testing.T) {
-	l := &List{o: Options{Now: time.Now}, known: map[string]*entry{}, covers: map[Caller]map[string]*entry{}}
+	l := &List{o: Options{Now: time.Now}, known: map[string]*entry{}, covers: map[Caller]map[string]*entry{}, lost: map[string]uint64{}}
 	r := Revocation{Subject: "bob", Reason: "x"}
 	lifted := r
 	lifted.Lifted = true

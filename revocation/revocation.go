@@ -199,6 +199,12 @@ func (r Revocation) key() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// isKey reports what key can have made.
+func isKey(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == sha256.Size && s == strings.ToLower(s)
+}
+
 func decodeRevocation(key string, b []byte) (Revocation, bool) {
 	var r Revocation
 	dec := json.NewDecoder(bytes.NewReader(b))
