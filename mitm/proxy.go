@@ -132,6 +132,9 @@ func (p *Proxy) goproxy() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A plain request in absolute form would be fetched by goproxy itself.
 		if r.Method != http.MethodConnect {
+			// net/http reads on in a body that nobody wants. Without a deadline one that is
+			// withheld would hold the connection for ever, and no token is asked for here.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.HeaderTimeout))
 			noConnect(w, r)
 			return
 		}
