@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"io"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/event"
@@ -45,9 +46,22 @@ func (t *tape) maskedBy(clean func(io.Reader) (io.Reader, error), e edges) *copy
 	c := &copying{tape: t, in: w, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		_ = r.CloseWithError(t.take(r, clean, e))
+		_ = r.CloseWithError(t.taken(r, clean, e))
 	}()
 	return c
+}
+
+// taken is take where a panic costs the record of this body only. In a goroutine of its
+// own nobody else would stop it, and what a client sends is decoded here.
+func (t *tape) taken(r io.Reader, clean func(io.Reader) (io.Reader, error), e edges) (err error) {
+	defer func() {
+		if recover() != nil { // its text may hold what was sent
+			t.h.Log.ErrorContext(t.ctx, "panic while a body was recorded", "requestID", t.common.RequestID, "stack", string(debug.Stack()))
+			t.drop(event.OmittedMasking)
+			err = errNoMore
+		}
+	}()
+	return t.take(r, clean, e)
 }
 
 // take records what clean makes of r until its end. The error is for who writes to r.
@@ -156,6 +170,27 @@ func (c *copied) Read(p []byte) (int, error) {
 		_ = c.to.Close()
 	}
 	return n, err
+}
+
+// guarded is the body of a request to AWS. net/http reads it in a goroutine of its own,
+// where a panic would take every agent's tunnel along: it costs this request only.
+type guarded struct {
+	io.ReadCloser
+	x *exchange
+	h *handler
+}
+
+var errPanic = errors.New("gateway: panic while a body was read")
+
+// Read implements io.Reader.
+func (g *guarded) Read(p []byte) (n int, err error) {
+	defer func() {
+		if recover() != nil { // its text may hold what was sent
+			g.h.Log.Error("panic while a body went out", "requestID", g.x.id, "stack", string(debug.Stack()))
+			n, err = 0, errPanic
+		}
+	}()
+	return g.ReadCloser.Read(p)
 }
 
 // edges are the sides at which a body was cut out of something larger: a range of an

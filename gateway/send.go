@@ -129,6 +129,9 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 		// refuses the upload, not a byte of it is read, and the client sees why.
 		req.Header.Set("Expect", "100-continue")
 	}
+	if canonical.Streams() && req.Body != http.NoBody {
+		req.Body = &guarded{req.Body, x, h}
+	}
 	x.stage = "send"
 	h.Metrics.overhead.Observe(h.Now().Sub(x.start).Seconds())
 	resp, err := h.Upstream.For(x.session.ID).RoundTrip(req.WithContext(x.live.onWire(req.Context())))
