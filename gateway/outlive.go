@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/sallyport/sallyport/approvals"
+	"github.com/sallyport/sallyport/refusal"
 )
 
 // outliveTime is how long an approved call goes on after its client has left.
@@ -13,10 +15,15 @@ const outliveTime = 60 * time.Second
 
 // outlive gives a context that ends some time after parent does, which left is told of. What people approved
 // is seen through: a client that gives up would else leave nobody who knows whether AWS
-// acted.
+// acted. One that was revoked ends at once.
 func outlive(parent context.Context, grace time.Duration, left func()) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
 	stop := context.AfterFunc(parent, func() {
+		var revoked *refusal.Error
+		if errors.As(context.Cause(parent), &revoked) {
+			cancel()
+			return
+		}
 		left()
 		t := time.NewTimer(grace)
 		defer t.Stop()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/awstest"
 	"github.com/sallyport/sallyport/internal/oidctest"
 	"github.com/sallyport/sallyport/revocation"
 )
@@ -164,6 +165,36 @@ func TestRevokedSubject(t *testing.T) {
 	}
 	a.accepted(q, approvals.Allow)
 	passed(t, <-anew, http.StatusOK)
+}
+
+// An approved call goes on without its client, and not without its leave: one that is
+// revoked while its credential is made ends then, and tells its client why.
+func TestRevokedWhileMinting(t *testing.T) {
+	r := newRig(t, rigOptions{policy: askPolicy, approvals: "hold: 60s"})
+	gate, arrived := make(chan struct{}), make(chan struct{}, 1)
+	defer close(gate)
+	r.aws.SetFaults(awstest.Faults{STSGate: gate, Before: func(*awstest.Received) { arrived <- struct{}{} }})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	held := r.put(t, "approved")
+	a.accepted(pendingOf(t, pending()), approvals.Allow)
+	<-arrived // at STS
+	if reply := r.revoked(t, `{"subject":"agent-1","reason":"stolen laptop"}`); reply.Requests != 1 {
+		t.Errorf("%+v", reply)
+	}
+	var x answer
+	select {
+	case x = <-held:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the client was told nothing")
+	}
+	refused(t, x, http.StatusForbidden, "identity")
+	if d := data[*event.Aborted](t, r.exchange(t, x.id())); d.Stage != "credential" || d.ErrorCode != "identity" {
+		t.Errorf("%+v", d)
+	}
+	if _, calls := r.upstream(); len(calls) != 0 {
+		t.Errorf("%d calls were sent", len(calls))
+	}
 }
 
 // event waits for an event of a kind, of a session or of none.
