@@ -87,6 +87,9 @@ func (a *agentFlags) prepare(cmd *cobra.Command) (*prepared, error) {
 		if !exists(a.config) && !cmd.Flags().Changed("config") {
 			return nil, fmt.Errorf("there is no %s here: `sallyport init` writes one, --config names another. On a machine without the gateway's configuration give --gateway, --ca-file and where tokens come from (%s)", a.config, strings.Join(sourceFlags, ", "))
 		}
+		if err := ownConfig(cmd, a.config); err != nil {
+			return nil, err
+		}
 		if conf, err = config.Load(a.config); err != nil {
 			return nil, err
 		}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,6 +25,38 @@ func TestNoConfiguration(t *testing.T) {
 	// On a machine without a gateway the flags say what there is to say.
 	if r := do(t, "run", "--gateway", "http://127.0.0.1:3128", "--", "true"); !strings.Contains(r.stderr, "give --gateway, --ca-file and where tokens come from") {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A configuration that lies where a command is started, and that somebody else could
+// write, would have tokens sent wherever it says.
+func TestSomebodyElsesConfiguration(t *testing.T) {
+	newUser(t)
+	must(t, "init")
+	spoil := map[string]func() error{"changed by every user": func() error { return os.Chmod("sallyport.yaml", 0o666) }}
+	if os.Getuid() == 0 { // who else can give a file away
+		spoil["belongs to another user"] = func() error { return os.Chown("sallyport.yaml", 12345, -1) }
+	}
+	for want, f := range spoil {
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range []string{"run -- true", "env", "approvals list", "revoke --subject bob --reason x"} {
+			if r := do(t, strings.Fields(args)...); r.code != exitFailed || !strings.Contains(r.stderr, want) {
+				t.Errorf("%s: %+v", args, r)
+			}
+			named := strings.Fields(args)
+			at := len(named)
+			if i := slices.Index(named, "--"); i >= 0 {
+				at = i
+			}
+			if r := do(t, slices.Insert(named, at, "--config", "sallyport.yaml")...); strings.Contains(r.stderr, want) {
+				t.Errorf("%s: %+v", args, r)
+			}
+		}
+		if err := errors.Join(os.Chmod("sallyport.yaml", 0o600), os.Chown("sallyport.yaml", os.Getuid(), -1)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -39,6 +39,9 @@ func (n *natsFlags) options(cmd *cobra.Command, role bus.Role) (bus.Options, str
 	if n.url != "" && !exists(n.config) && !cmd.Flags().Changed("config") {
 		return o, cmp.Or(n.prefix, "sallyport"), nil, nil
 	}
+	if err := ownConfig(cmd, n.config); err != nil {
+		return o, "", nil, err
+	}
 	conf, err := config.Load(n.config)
 	if err != nil {
 		return o, "", nil, err

@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -92,6 +94,27 @@ func configFlag(c *cobra.Command, path *string) {
 }
 
 const defaultConfig = "sallyport.yaml"
+
+// ownConfig refuses a configuration that was found where the command was started and that
+// somebody else made or may change. It says where identity tokens are sent: whoever puts
+// one into a folder that others work in would get theirs. Naming it says that it is meant.
+func ownConfig(cmd *cobra.Command, path string) error {
+	if cmd.Flags().Changed("config") {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil //nolint:nilerr // whoever loads it says so
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	switch {
+	case known && owner.Uid != 0 && int(owner.Uid) != os.Getuid():
+		return fmt.Errorf("%s here belongs to another user (%d), and says where identity tokens go: give it by --config if you trust it", path, owner.Uid)
+	case info.Mode().Perm()&0o002 != 0:
+		return fmt.Errorf("%s here may be changed by every user (mode %04o), and says where identity tokens go: run chmod o-w %s, or give it by --config", path, info.Mode().Perm(), path)
+	}
+	return nil
+}
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
