@@ -63,6 +63,11 @@ func (h *handler) masked(ctx context.Context, x *exchange, p *permit, resp *http
 	if p.plan.NeedsBody() || resp.StatusCode >= 300 {
 		body = &reserving{ctx: ctx, r: resp.Body, h: h, x: x}
 	}
+	if room := min(p.plan.Room(resp.StatusCode, header), maxShare/2); room > 0 { // the answer itself takes some, too
+		if _, err := h.memory.take(ctx, x, room); err != nil {
+			return mask.Result{}, noRoomToMask(err)
+		}
+	}
 	return p.plan.Apply(ctx, resp.StatusCode, header, body)
 }
 
@@ -199,13 +204,17 @@ func (r *reserving) Read(p []byte) (int, error) {
 	if r.read == r.got {
 		more := min(max(r.got, minReserve), maxShare)
 		if _, err := r.h.memory.take(r.ctx, r.x, more); err != nil {
-			return 0, refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")
+			return 0, noRoomToMask(err)
 		}
 		r.got += more
 	}
 	n, err := r.r.Read(p[:min(int64(len(p)), r.got-r.read)])
 	r.read += int64(n)
 	return n, err
+}
+
+func noRoomToMask(err error) *refusal.Error {
+	return refusal.Wrap(refusal.Unavailable, err, "AWS has answered, but the gateway has no memory left to mask so large an answer; it is withheld, try again later")
 }
 
 // minReserve is what an answer reserves at first, in bytes; it doubles from there.

@@ -105,6 +105,9 @@ func (h *handler) recordUpload(ctx context.Context, x *exchange, c awsapi.Canoni
 	case x.call.SensitivePayload():
 		x.upload = t.nothing(event.OmittedSensitive)
 		return x.upload
+	case !h.roomToDecode(x, mask.RoomOfObject(header)):
+		x.upload = t.nothing(event.OmittedEncoded)
+		return x.upload
 	}
 	x.upload = t.maskedBy(func(r io.Reader) (io.Reader, error) {
 		if c.Chunks().Form != awschunked.None && x.form == nil {
@@ -118,6 +121,13 @@ func (h *handler) recordUpload(ctx context.Context, x *exchange, c awsapi.Canoni
 	}, h.edges(partOfUpload(x.call)))
 	x.release = append(x.release, func() { _, _, _ = x.upload.end() })
 	return x.upload
+}
+
+// roomToDecode reserves what decoding a body for the record holds, n bytes. A body of a
+// few bytes can ask for windows of several MiB, and its client may then keep it open.
+// Nobody waits for that: what there is no room for is recorded as encoded.
+func (h *handler) roomToDecode(x *exchange, n int64) bool {
+	return n == 0 || h.memory.takeNow(x, n)
 }
 
 // partOfUpload says at which sides a body is cut out of an object that is uploaded in
@@ -157,6 +167,9 @@ func (h *handler) recordAnswer(ctx context.Context, x *exchange, p *permit, stat
 	e, ok := partOfObject(status, header)
 	if !ok {
 		return t.nothing(event.OmittedPart)
+	}
+	if !h.roomToDecode(x, again.Room(status, header)) {
+		return t.nothing(event.OmittedEncoded)
 	}
 	down := t.maskedBy(func(r io.Reader) (io.Reader, error) {
 		res, err := again.Apply(ctx, status, header, r)

@@ -2,11 +2,17 @@ package gateway_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/sallyport/sallyport/event"
 )
 
 // One identity that declares large bodies and does not send them gets its share
@@ -64,5 +70,57 @@ func TestOneIdentityCannotTakeAllRoom(t *testing.T) {
 				t.Errorf("another identity's request: %d %s, %v", a.StatusCode, a.reason(), a.err)
 			}
 		})
+	}
+}
+
+// A few bytes can ask a decoder for windows of many MiB, and the client may stop there.
+// What decoding holds counts against its identity's share: a body that finds no room is
+// not looked into, for the record, and goes through all the same.
+func TestDecodersAreBounded(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	r, _ := newScripted(t, rigOptions{}, func(w net.Conn, q *http.Request) bool {
+		arrived <- struct{}{}
+		_, _ = io.Copy(io.Discard, q.Body)
+		_, _ = io.WriteString(w, whole("200 OK", "text/plain", ""))
+		return true
+	})
+	body := []byte("hello")
+	for range 4 {
+		var b bytes.Buffer
+		z, err := zstd.NewWriter(&b, zstd.WithEncoderConcurrency(1))
+		must(t, err)
+		_, err = z.Write(body)
+		must(t, err)
+		must(t, z.Close())
+		body = b.Bytes()
+	}
+	begin := func() *tunnel {
+		c := r.tunnel(t, s3Host, r.token())
+		_, err := fmt.Fprintf(c, "PUT /acme-dev-reports/k HTTP/1.1\r\nHost: %s\r\n%s\r\nContent-Encoding: zstd, zstd, zstd, zstd\r\nContent-Length: %d\r\n\r\n%s", s3Host, c.signature("dev"), len(body), body[:9])
+		must(t, err)
+		<-arrived
+		return c
+	}
+	finish := func(c *tunnel) (string, string) {
+		_, err := c.Write(body[9:])
+		must(t, err)
+		resp, err := http.ReadResponse(c.r, nil)
+		must(t, err)
+		must(t, resp.Body.Close())
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s", resp.Status)
+		}
+		got, told := bodyOnRecord(t, r.exchange(t, resp.Header.Get("X-Sallyport-Request-Id")), event.PartRequest)
+		return got, told.Omitted
+	}
+	first, second := begin(), begin() // 36 MiB each, of 64
+	if got, omitted := finish(second); got != "" || omitted != event.OmittedEncoded {
+		t.Errorf("beside another: %q, omitted %q", got, omitted)
+	}
+	if got, omitted := finish(first); got != "hello" || omitted != "" {
+		t.Errorf("the first: %q, omitted %q", got, omitted)
+	}
+	if got, omitted := finish(begin()); got != "hello" || omitted != "" {
+		t.Errorf("after it: %q, omitted %q", got, omitted)
 	}
 }

@@ -30,8 +30,7 @@ type lease struct {
 func (p *pool) take(ctx context.Context, x *exchange, n int64) (*lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
 	defer cancel()
-	v, _ := p.shares.LoadOrStore([2]string{x.session.Issuer, x.session.Subject}, semaphore.NewWeighted(p.share))
-	share, _ := v.(*semaphore.Weighted)
+	share := p.shareOf(x)
 	if err := share.Acquire(ctx, n); err != nil {
 		return nil, err
 	}
@@ -42,6 +41,28 @@ func (p *pool) take(ctx context.Context, x *exchange, n int64) (*lease, error) {
 	l := &lease{all: p.all, share: share, n: n}
 	x.release = append(x.release, func() { l.shrink(0) })
 	return l, nil
+}
+
+// takeNow is take where nobody waits: false where n bytes are not free.
+func (p *pool) takeNow(x *exchange, n int64) bool {
+	share := p.shareOf(x)
+	if !share.TryAcquire(n) {
+		return false
+	}
+	if !p.all.TryAcquire(n) {
+		share.Release(n)
+		return false
+	}
+	l := &lease{all: p.all, share: share, n: n}
+	x.release = append(x.release, func() { l.shrink(0) })
+	return true
+}
+
+// shareOf is the share of x's identity.
+func (p *pool) shareOf(x *exchange) *semaphore.Weighted {
+	v, _ := p.shares.LoadOrStore([2]string{x.session.Issuer, x.session.Subject}, semaphore.NewWeighted(p.share))
+	share, _ := v.(*semaphore.Weighted)
+	return share
 }
 
 // shrink gives back what is held beyond n bytes.

@@ -26,6 +26,40 @@ const (
 	zstdWindow = 8 << 20
 )
 
+// rooms are how many bytes taking a coding off holds at the most: its window, and what
+// stands beside it.
+var rooms = map[string]int64{"gzip": 128 << 10, "x-gzip": 128 << 10, "deflate": 128 << 10, "br": 17 << 20, "zstd": zstdWindow + 1<<20}
+
+// Room is how many bytes taking off the content codings that h names holds at the most,
+// however short the body is: its first bytes ask for the windows. 0 for none, and where
+// it would not be tried.
+func Room(h http.Header) int64 {
+	list, err := codings(h)
+	if err != nil {
+		return 0
+	}
+	n := int64(0)
+	for _, c := range list {
+		n += rooms[c]
+	}
+	return n
+}
+
+// Room is how many bytes Apply holds for the content codings of an answer, beside the
+// answer itself.
+func (p *Plan) Room(status int, h http.Header) int64 {
+	n := Room(h)
+	switch {
+	case n == 0, p.masker == nil:
+		return 0
+	case status >= 300, p.NeedsBody():
+		return n + p.masker.maxBody // of what is decoded
+	case p.decodes():
+		return n
+	}
+	return 0
+}
+
 var (
 	errCoding  = errors.New("its content encoding is not known")
 	errCodings = errors.New("it has too many content encodings")

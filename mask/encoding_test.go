@@ -7,6 +7,7 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"runtime"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/sallyport/sallyport/mask/detect"
 	"github.com/sallyport/sallyport/refusal"
 )
 
@@ -236,6 +238,104 @@ func TestZstdWindow(t *testing.T) {
 
 // FuzzDecode: whatever the bytes are, both forms say the same of them, no more than
 // the limit comes out, and what was encoded is what comes back.
+// A decoder may hold what Room says and no more, however many there are, however short
+// the body that asks for it, and wherever it stops.
+func TestRoom(t *testing.T) {
+	noise := make([]byte, 20<<20)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range noise {
+		noise[i] = byte('0' + r.IntN(64))
+	}
+	var br, zst bytes.Buffer
+	wide := brotli.NewWriterOptions(&br, brotli.WriterOptions{Quality: 2, LGWin: 24})
+	far, err := zstd.NewWriter(&zst, zstd.WithWindowSize(zstdWindow), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []io.WriteCloser{wide, far} {
+		if _, err := w.Write(noise); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		list []string
+		body []byte
+		at   int64
+	}{
+		{[]string{"gzip"}, encoded(t, noise[:1<<20], "gzip"), 1 << 19},
+		{[]string{"deflate", "gzip", "x-gzip"}, encoded(t, noise[:1<<20], "deflate", "gzip", "gzip"), 1 << 19},
+		{[]string{"br"}, br.Bytes(), 18 << 20},
+		{[]string{"zstd"}, zst.Bytes(), 18 << 20},
+		{[]string{"zstd"}, zst.Bytes(), 100},
+	} {
+		const many = 4
+		h := codingHeader(test.list...)
+		readers := make([]io.Reader, many)
+		runtime.GC()
+		before := inUse()
+		for i := range readers {
+			if readers[i], _, err = decodeStream(h, bytes.NewReader(test.body)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.CopyN(io.Discard, readers[i], test.at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.GC()
+		held := (inUse() - before) / many
+		if room := Room(h); held > room || room > 4*held+1<<20 {
+			t.Errorf("%v at %d: %d bytes are held, there is room for %d", test.list, test.at, held, room)
+		}
+		runtime.KeepAlive(readers)
+	}
+	for _, h := range []http.Header{{}, codingHeader("identity"), codingHeader("x-own"), codingHeader("br", "br", "br", "br", "br")} {
+		if n := Room(h); n != 0 {
+			t.Errorf("%v: %d", h, n)
+		}
+	}
+}
+
+// An answer has room for what of it is decoded: nothing of an object that passes, and the
+// text too where it is read whole.
+func TestRoomOfAnswers(t *testing.T) {
+	scanner, err := detect.New(detect.Config{Sets: detect.DefaultSets()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const limit = 1 << 20
+	h := codingHeader("zstd")
+	for name, test := range map[string]struct {
+		o      Options
+		in     Input
+		status int
+		want   int64
+	}{
+		"object that passes": {Options{}, Input{Protocol: "rest-xml", StreamingOutput: true}, 200, 0},
+		"object":             {Options{MaskObjects: true}, Input{Protocol: "rest-xml", StreamingOutput: true}, 206, Room(h)},
+		"events":             {Options{}, Input{Protocol: "rest-json", EventStreamOutput: true}, 200, Room(h)},
+		"document":           {Options{}, Input{Protocol: "json"}, 200, Room(h) + limit},
+		"error":              {Options{}, Input{Protocol: "rest-xml", StreamingOutput: true}, 404, Room(h) + limit},
+	} {
+		test.o.MaxBody, test.o.Scanner = limit, scanner
+		p, err := New(test.o).Plan(test.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := p.Room(test.status, h); n != test.want || p.Room(test.status, http.Header{}) != 0 {
+			t.Errorf("%s: %d, want %d", name, n, test.want)
+		}
+	}
+}
+
+func inUse() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 func FuzzDecode(f *testing.F) {
 	names := []string{"gzip", "x-gzip", "deflate", "raw", "br", "zstd"}
 	for i, n := range names {

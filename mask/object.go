@@ -13,9 +13,7 @@ func (p *Plan) open(w *walk, status int, h http.Header, body io.Reader) (io.Read
 	if body == nil {
 		body = http.NoBody
 	}
-	switch {
-	case p.events && (p.Secret() || w.scan != nil), p.masksObject():
-	default:
+	if !p.decodes() {
 		return body, nil
 	}
 	part := status == http.StatusPartialContent
@@ -40,6 +38,11 @@ func (p *Plan) open(w *walk, status int, h http.Header, body io.Reader) (io.Read
 		return newEventReader(p, w, plain), nil
 	}
 	return newObjectReader(w, plain), nil
+}
+
+// decodes reports that an answer which is not read whole is looked into.
+func (p *Plan) decodes() bool {
+	return p.events && (p.Secret() || p.masker.scan != nil) || p.masksObject()
 }
 
 // masksObject reports that the answer is an object that is masked as it streams.

@@ -43,19 +43,27 @@ func (m *Masker) PlanRecord(call *awsapi.Call, p *Plan, paths []Path, style Styl
 // codings that h names, with what the detectors find overwritten, as long as it was. A
 // coding that is not known is an error, one that is broken an error of the reader.
 func (m *Masker) Object(h http.Header, r io.Reader) (io.Reader, error) {
+	plain, _, err := decodeStream(objectCodings(h), r)
+	if err != nil || m == nil || m.scan == nil {
+		return plain, err
+	}
+	return newObjectReader(&walk{found: &findings{}, swap: m.swap, scan: m.scan}, plain), nil
+}
+
+// RoomOfObject is what Object holds for content codings.
+func RoomOfObject(h http.Header) int64 { return Room(objectCodings(h)) }
+
+// objectCodings are a request's. The chunks of an aws-chunked body are no coding of the
+// object.
+func objectCodings(h http.Header) http.Header {
 	var encoding []string
 	for _, v := range h.Values("Content-Encoding") {
 		for c := range strings.SplitSeq(v, ",") {
 			encoding = append(encoding, strings.TrimSpace(c))
 		}
 	}
-	// The chunks of an aws-chunked body are no coding of the object.
 	encoding = slices.DeleteFunc(encoding, func(c string) bool { return strings.EqualFold(c, "aws-chunked") })
-	plain, _, err := decodeStream(http.Header{"Content-Encoding": encoding}, r)
-	if err != nil || m == nil || m.scan == nil {
-		return plain, err
-	}
-	return newObjectReader(&walk{found: &findings{}, swap: m.swap, scan: m.scan}, plain), nil
+	return http.Header{"Content-Encoding": encoding}
 }
 
 // Detects reports that there are detectors: without any, objects are recorded as they
