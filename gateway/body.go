@@ -95,6 +95,19 @@ func (h *handler) spoolWhole(ctx context.Context, x *exchange, p *permit) error 
 	return nil
 }
 
+// roomToStream takes x's place among the requests whose bodies stream, either way. A call
+// that people approved has it: there are few, their bodies were read before, and the
+// approval would be lost.
+func (h *handler) roomToStream(ctx context.Context, x *exchange) error {
+	if x.ask != nil || !x.call.Canonical().Streams() && !x.call.StreamingOutput && !x.call.EventStreamOutput {
+		return nil
+	}
+	if _, err := h.streams.take(ctx, x, 1); err != nil {
+		return refusal.Wrap(refusal.Unavailable, err, "as many bodies stream at once as may (%d of one identity); nothing was sent to AWS, try again when one has ended", maxStreamsShare)
+	}
+	return nil
+}
+
 func busy(err error) error {
 	return refusal.Wrap(refusal.Unavailable, err, "the gateway is busy with other large requests; nothing was sent to AWS, try again later")
 }

@@ -37,7 +37,12 @@ const (
 	// maxDisk bounds what all requests together hold there, maxDiskShare one identity.
 	maxDisk      = 8 << 30
 	maxDiskShare = 2 << 30
-	// reserveTimeout is how long a request waits for either.
+	// maxStreams bounds the requests whose bodies stream at once, maxStreamsShare those of
+	// one identity. Each holds a MiB and a half while its client does nothing: what is
+	// hashed, masked and on its way to the record.
+	maxStreams      = 2048
+	maxStreamsShare = 256
+	// reserveTimeout is how long a request waits for any of them.
 	reserveTimeout = 2 * time.Second
 	// recordTimeout is how long a request waits for its event to be durable.
 	recordTimeout = 5 * time.Second
@@ -115,6 +120,7 @@ type Gateway struct {
 	suffixes []string // DNS suffixes below which AWS has its API endpoints
 	memory   *pool
 	disk     *pool
+	streams  *pool         // requests
 	beat     time.Duration // between heartbeats of a held request
 	outlive  time.Duration // how long an approved call goes on without its client
 	open     open          // exchanges that are being served
@@ -142,7 +148,7 @@ func New(c Config) (*Gateway, error) {
 	if _, ok := c.Targets[c.Default]; !ok {
 		problems = append(problems, fmt.Errorf("gateway: the default target %q is not a target", c.Default))
 	}
-	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: newPool(maxBuffered, maxShare), disk: newPool(maxDisk, maxDiskShare), beat: heartbeat, outlive: outliveTime, refused: rate.NewLimiter(10, 100)}
+	g := &Gateway{Config: c, tunnels: map[string]bool{}, memory: newPool(maxBuffered, maxShare), disk: newPool(maxDisk, maxDiskShare), streams: newPool(maxStreams, maxStreamsShare), beat: heartbeat, outlive: outliveTime, refused: rate.NewLimiter(10, 100)}
 	g.enriching, g.enrichWithin = newPool(maxEnriching, maxEnrichingShare), enrichTimeout
 	if c.Identifier != nil {
 		g.suffixes = c.Identifier.DNSSuffixes()

@@ -141,6 +141,9 @@ func (h *handler) walk(ctx context.Context, x *exchange) error {
 
 // carryOut sends what may be sent, and answers.
 func (h *handler) carryOut(ctx context.Context, x *exchange) error {
+	if err := h.roomToStream(ctx, x); err != nil {
+		return err
+	}
 	permit, err := h.permit(x)
 	if err != nil {
 		return err
