@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/internal/server"
+	"github.com/sallyport/sallyport/internal/terminal"
 	"github.com/sallyport/sallyport/policy"
 )
 
@@ -113,15 +114,17 @@ the id of a recorded request; a recorded one brings who asked and for which targ
 	return c
 }
 
+// explainText escapes what an agent wrote: an object's key can be a terminal's command.
 func explainText(w io.Writer, call *awsapi.Call, x policy.Explanation) error {
-	fmt.Fprintf(w, "%s  %s:%s\n%s\n\n", x.Decision.Effect, call.Service, call.Operation, x.Decision.Reason)
+	shown := func(s string) string { return terminal.Escape(s, 4096) }
+	fmt.Fprintf(w, "%s  %s:%s\n%s\n\n", x.Decision.Effect, call.Service, call.Operation, shown(x.Decision.Reason))
 	for _, a := range call.Actions {
 		kind := cmp.Or(string(a.Level), "no access level")
 		if a.Dependent {
 			kind += ", dependent"
 		}
 		for _, r := range a.Resources {
-			fmt.Fprintf(w, "needs   %s (%s) on %s\n", a.Name, kind, r.ARN)
+			fmt.Fprintf(w, "needs   %s (%s) on %s\n", a.Name, kind, shown(r.ARN))
 		}
 	}
 	if len(call.Classes) > 0 {
@@ -139,7 +142,7 @@ func explainText(w io.Writer, call *awsapi.Call, x policy.Explanation) error {
 		fmt.Fprintln(w, "reads   names and tags of the resources first, for approvers")
 	}
 	if e := call.Uncarried(); e != nil {
-		fmt.Fprintf(w, "sent    no: %s\n", e.Message)
+		fmt.Fprintf(w, "sent    no: %s\n", shown(e.Message))
 	}
 	fmt.Fprintln(w)
 	tab := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
@@ -148,7 +151,7 @@ func explainText(w io.Writer, call *awsapi.Call, x policy.Explanation) error {
 		if r.Matched {
 			mark = "*"
 		}
-		fmt.Fprintf(tab, "%s %s\t%s\t%s:%d\t%s\n", mark, r.Name, r.Effect, r.File, r.Line, r.Why)
+		fmt.Fprintf(tab, "%s %s\t%s\t%s:%d\t%s\n", mark, r.Name, r.Effect, r.File, r.Line, shown(r.Why))
 	}
 	return tab.Flush()
 }
