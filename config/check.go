@@ -62,6 +62,9 @@ func (c *Config) Warnings() []strictyaml.Problem {
 	if l := c.Proxy.Listen; !l.IsZero() && !l.Loopback() {
 		out = append(out, c.doc.Problem("proxy.listen", "other machines can connect, and their tokens cross the network in the clear; prefer tls_listen unless the network is private"))
 	}
+	if l := c.NATS.Listen; c.NATS.URL == "" && !l.IsZero() && !l.Loopback() {
+		out = append(out, c.doc.Problem("nats.listen", "other machines can connect, and approvers' tokens and the events cross the network in the clear; prefer a NATS server with TLS (nats.url) unless the network is private"))
+	}
 	if l := c.Admin.Listen; !l.IsZero() && !l.Loopback() {
 		out = append(out, c.doc.Problem("admin.listen", "other machines can read the metrics"))
 	}

@@ -302,3 +302,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// The embedded NATS server speaks no TLS, and approvers send it their tokens.
+func TestOpenNATSIsWarnedOf(t *testing.T) {
+	for nats, want := range map[string]bool{
+		`{listen: "0.0.0.0:4222"}`: true, `{listen: "127.0.0.1:4222"}`: false, `{}`: false,
+		`{url: "tls://nats.example:4222", creds_file: gateway.creds}`: false,
+	} {
+		c, err := Parse("sallyport.yaml", []byte("identity: {issuers: [{issuer: 'https://idp.example/', audience: sallyport}]}\ntargets: {dev: {role_arn: 'arn:aws:iam::111122223333:role/dev'}}\npolicy: {files: [p.yaml]}\nnats: "+nats+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w := c.Warnings(); (len(w) == 1 && w[0].Path == "nats.listen") != want || !want && len(w) > 0 {
+			t.Errorf("%s: %v", nats, w)
+		}
+	}
+}
