@@ -158,17 +158,20 @@ func (l *List) begin(f func()) bool {
 // follow takes over what the bucket's watch says. current is closed once all that was
 // there has been seen.
 func (l *List) follow(ctx context.Context, current chan struct{}) {
+	reading := true
 	for e := range l.watch.Updates() {
 		if e == nil {
+			reading = false
 			close(current)
 			continue
 		}
-		l.take(ctx, e)
+		l.take(ctx, e, reading)
 	}
 }
 
-// take learns one value of the bucket, and carries it out where it is news.
-func (l *List) take(ctx context.Context, v jetstream.KeyValueEntry) {
+// take learns one value of the bucket, and carries it out where it is news. reading says
+// that it may have been written while this gateway was away.
+func (l *List) take(ctx context.Context, v jetstream.KeyValueEntry, reading bool) {
 	if v.Operation() != jetstream.KeyValuePut {
 		// Gateways do not delete: what is lifted says so. Whoever administers the bucket
 		// may, to let go of a value that nobody can read.
@@ -177,7 +180,7 @@ func (l *List) take(ctx context.Context, v jetstream.KeyValueEntry) {
 	}
 	r, ok := decodeRevocation(v.Key(), v.Value())
 	if !ok {
-		l.mend(ctx, v)
+		l.mend(ctx, v, reading)
 		return
 	}
 	e, news := l.learn(v.Key(), r, v.Revision())
@@ -228,23 +231,30 @@ func (l *List) learn(key string, r Revocation, revision uint64) (e *entry, news 
 // mend puts back what a value that no gateway wrote has overwritten. NATS sends a
 // server's answer to whatever subject its user names, without asking whether that user
 // may publish there: so any of them can have one written into the bucket, and a gateway
-// that starts later would not learn what stood there. Where this one does not know
-// either, it vouches for nobody.
-func (l *List) mend(ctx context.Context, v jetstream.KeyValueEntry) {
+// that starts later would not learn what stood there.
+//
+// Only what is in force is put back: what is known to be lifted may have been revoked
+// since. A gateway that was away and does not know vouches for nobody. One that was here
+// has had every order, and leaves the key to whoever knows it.
+func (l *List) mend(ctx context.Context, v jetstream.KeyValueEntry, reading bool) {
 	key, revision := v.Key(), v.Revision()
 	l.o.Log.ErrorContext(ctx, "a value in the bucket of revocations is no revocation; no gateway wrote it", "key", key, "revision", revision)
+	now := l.o.Now()
 	l.mu.Lock()
+	var r Revocation
 	e := l.known[key]
-	if e == nil {
-		if isKey(key) && revision > l.lost[key] {
-			l.lost[key] = revision
-		}
+	inForce := e != nil && e.r.InForce(now)
+	switch {
+	case e != nil && revision <= e.revision: // it is gone already
 		l.mu.Unlock()
 		return
+	case inForce:
+		r = e.r
+	case reading && isKey(key):
+		l.lost[key] = max(revision, l.lost[key])
 	}
-	r, stale := e.r, revision <= e.revision
 	l.mu.Unlock()
-	if stale {
+	if !inForce {
 		return
 	}
 	l.begin(func() {
@@ -369,7 +379,7 @@ func (l *List) upToDate(ctx context.Context) error {
 				l.read.Store(n)
 				return nil
 			}
-			l.take(ctx, e)
+			l.take(ctx, e, true)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -207,6 +207,29 @@ func TestOverwrittenByAnApprover(t *testing.T) {
 	}
 }
 
+// A gateway that was here knows better than to stop for what it has never heard of, and
+// does not put back what was lifted: it may have been revoked since, elsewhere.
+func TestOverwrittenBesideARunningGateway(t *testing.T) {
+	g := newGateways(t, 1)
+	l := g.lists[0]
+	g.order(t, Order{Subject: "bob", Reason: "stolen"})
+	g.order(t, Order{Subject: "bob", Reason: "found", Lift: true})
+	bob := Revocation{Subject: "bob"}.key()
+	g.overwrite(t, Revocation{Subject: "eve"}.key())
+	g.overwrite(t, bob)
+	g.order(t, Order{Subject: "other", Reason: "x"}) // behind them
+	if e := l.Refusal(t.Context(), Caller{Subject: "someone"}); e != nil {
+		t.Errorf("it says %v", e)
+	}
+	if entry, err := l.kv.(jetstream.KeyValue).Get(t.Context(), bob); err != nil || !bytes.Contains(entry.Value(), []byte("stream_info_response")) {
+		t.Errorf("%v", err)
+	}
+	l.read.Add(100) // as after a lost connection: what it read is read again
+	if e := l.Refusal(t.Context(), Caller{Subject: "someone"}); e == nil || e.Reason != refusal.Unavailable {
+		t.Errorf("after it was away it says %v", e)
+	}
+}
+
 // Where no gateway ran meanwhile nobody knows whom the revocation stopped: then nobody is
 // let through, until it is given again, or its key deleted by whoever rules the bucket.
 func TestOverwrittenUnseen(t *testing.T) {
@@ -263,7 +286,7 @@ func (g *gateways) overwrite(t *testing.T, key string) {
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		entry, err := kv.Get(t.Context(), key)
-		if err == nil && (bytes.Contains(entry.Value(), []byte("stream_info_response")) || entry.Revision() > 2) {
+		if err == nil && (bytes.Contains(entry.Value(), []byte("stream_info_response")) || entry.Revision() > 3) {
 			return
 		}
 		if time.Now().After(end) {
