@@ -40,24 +40,33 @@ func parsePairs(raw, what string) ([]pair, error) {
 		}
 		out = append(out, pair{key, val})
 	}
-	if len(out) < 16 {
-		for i := range out {
+	if key, ok := twice(out); ok {
+		return nil, duplicate(what, key)
+	}
+	return out, nil
+}
+
+// twice gives a key that comes twice. A map is dear for the few that there usually are,
+// and comparing each with each for the thousands that there may be.
+func twice(pairs []pair) (string, bool) {
+	if len(pairs) < 16 {
+		for i := range pairs {
 			for j := range i {
-				if out[i].key == out[j].key {
-					return nil, duplicate(what, out[i].key)
+				if pairs[i].key == pairs[j].key {
+					return pairs[i].key, true
 				}
 			}
 		}
-		return out, nil
+		return "", false
 	}
-	seen := make(map[string]bool, len(out))
-	for _, p := range out {
+	seen := make(map[string]bool, len(pairs))
+	for _, p := range pairs {
 		if seen[p.key] {
-			return nil, duplicate(what, p.key)
+			return p.key, true
 		}
 		seen[p.key] = true
 	}
-	return out, nil
+	return "", false
 }
 
 func duplicate(what, key string) error {

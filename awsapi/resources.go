@@ -37,11 +37,7 @@ func (r *resolver) actions(d *catalog.Detail) []Action {
 		}
 		a.Resources = r.resources(row, &r.facts.rows[i], d)
 		if j := slices.IndexFunc(out, func(o Action) bool { return o.Name == a.Name }); j >= 0 {
-			for _, res := range a.Resources {
-				if !slices.Contains(out[j].Resources, res) {
-					out[j].Resources = append(out[j].Resources, res)
-				}
-			}
+			out[j].Resources = unite(out[j].Resources, a.Resources)
 			continue
 		}
 		out = append(out, a)
@@ -255,10 +251,30 @@ func (r *resolver) sourced(s *source) []string {
 	}
 	var out []string
 	for _, m := range s.members {
-		for _, v := range r.values(m) {
+		out = unite(out, r.values(m))
+	}
+	return out
+}
+
+// unite appends to out what of more is not in it. A map is dear for the few that there
+// usually are, and comparing each with each for the thousands that there may be.
+func unite[T comparable](out, more []T) []T {
+	if len(out)+len(more) < 16 {
+		for _, v := range more {
 			if !slices.Contains(out, v) {
 				out = append(out, v)
 			}
+		}
+		return out
+	}
+	seen := make(map[T]bool, len(out)+len(more))
+	for _, v := range out {
+		seen[v] = true
+	}
+	for _, v := range more {
+		if !seen[v] {
+			seen[v] = true
+			out = append(out, v)
 		}
 	}
 	return out

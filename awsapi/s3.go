@@ -64,12 +64,8 @@ func (h *Head) identifyS3(ct string) error {
 		return refusal.Wrap(refusal.Unavailable, err, "the gateway could not read its API catalog; nothing was sent to AWS")
 	}
 	h.segs = segs
-	for i, p := range h.query {
-		for _, o := range h.query[:i] {
-			if o.key == p.key {
-				return duplicate("query", p.key)
-			}
-		}
+	if key, ok := twice(h.query); ok {
+		return duplicate("query", key)
 	}
 	list := r.find(nil, h.host.candidates[0], h.req.Method, segs, h.query, h.req.Header.Get(copySource) != "")
 	xid, hasXID := find(h.query, "x-id")
