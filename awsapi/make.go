@@ -9,6 +9,11 @@ import (
 	"github.com/sallyport/sallyport/refusal"
 )
 
+// maxResources is how many resources a call may name, of all of its actions. Each is
+// judged by every rule and has a place in the session policy. AWS's own limits are 1,000
+// and less.
+const maxResources = 4096
+
 // assembly is what a Call is made of, in one piece of memory: it is the most of
 // what identification allocates.
 type assembly struct {
@@ -115,6 +120,13 @@ func (h *Head) Call(body []byte) (*Call, error) {
 			// the operation's name; if that is wrong, the credential made for it can do
 			// nothing. Its level is unknown, so no rule's access matches.
 			c.Actions = []Action{{Name: m.svc.IAMPrefixes[0] + ":" + c.Operation, Resources: []Resource{{ARN: "*", Partial: true}}}}
+		}
+		n := 0
+		for _, a := range c.Actions {
+			n += len(a.Resources)
+		}
+		if n > maxResources {
+			return nil, refusal.New(refusal.Malformed, "the call names %d resources, more than the %d that are judged at once; split it into smaller calls", n, maxResources)
 		}
 		if len(c.Actions) == 0 {
 			return nil, refusal.New(refusal.Unidentified, "no IAM action is known for %s:%s, so no credential can be made for it", c.Service, c.Operation)

@@ -60,6 +60,29 @@ func TestManyParts(t *testing.T) {
 	}
 }
 
+// A call may not name more than can be judged.
+func TestTooManyResources(t *testing.T) {
+	id, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, refused := range map[int]bool{20: false, maxResources + 1: true} {
+		names := make([]string, n)
+		for i := range names {
+			names[i] = fmt.Sprintf("%q", fmt.Sprint("s", i))
+		}
+		body := `{"SecretIdList":[` + strings.Join(names, ",") + `]}`
+		h, err := id.Head(Request{Method: http.MethodPost, Host: "secretsmanager.us-east-1.amazonaws.com", Target: "/", Account: "111122223333", ContentLength: int64(len(body)),
+			Header: http.Header{"X-Amz-Target": {"secretsmanager.BatchGetSecretValue"}, "Content-Type": {"application/x-amz-json-1.1"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Call([]byte(body)); (err != nil) != refused || refused && !strings.Contains(err.Error(), "split it") {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+}
+
 func upTo(n int) []int {
 	out := make([]int, n)
 	for i := range out {

@@ -72,6 +72,7 @@ func grouped(call *awsapi.Call, p perimeter, in role) ([]allow, error) {
 // byCondition splits one action's resources by the condition that they need.
 func byCondition(call *awsapi.Call, a awsapi.Action, p perimeter, in role) []allow {
 	var out []allow
+	seen := make([]map[string]bool, 0, 1) // patterns by statement; comparing each with each is too dear for thousands
 	for _, r := range a.Resources {
 		r = serviceLinked(a.Name, r, in)
 		condition := p.owned(a.Name, r)
@@ -85,9 +86,12 @@ func byCondition(call *awsapi.Call, a awsapi.Action, p perimeter, in role) []all
 		i := slices.IndexFunc(out, func(o allow) bool { return reflect.DeepEqual(o.condition, condition) })
 		if i < 0 {
 			i, out = len(out), append(out, allow{actions: []string{a.Name}, dependent: a.Dependent, condition: condition})
+			seen = append(seen, map[string]bool{})
 		}
 		text := pattern(r)
-		if !slices.ContainsFunc(out[i].resources, func(q []string) bool { return slices.Equal(text, q) }) {
+		// Pieces are cut between by coarser: two texts that are the same may be cut apart.
+		if key := strings.Join(text, "\x00"); !seen[i][key] {
+			seen[i][key] = true
 			out[i].resources = append(out[i].resources, text)
 			out[i].unnamed = append(out[i].unnamed, onlyType(r))
 		}
@@ -114,13 +118,15 @@ func onlyType(r awsapi.Resource) bool {
 // their service in their region and account.
 func byAccount(a allow) [][]string {
 	var out [][]string
+	seen := make(map[string]bool, len(a.resources))
 	for i, p := range a.resources {
 		if i < len(a.unnamed) && a.unnamed[i] {
 			if f := strings.SplitN(strings.Join(p, ""), ":", 6); len(f) == 6 && f[2] != "s3" {
 				p = []string{strings.Join(f[:5], ":") + ":*"}
 			}
 		}
-		if !slices.ContainsFunc(out, func(q []string) bool { return slices.Equal(p, q) }) {
+		if key := strings.Join(p, "\x00"); !seen[key] {
+			seen[key] = true
 			out = append(out, p)
 		}
 	}
