@@ -18,23 +18,27 @@ import (
 
 // natsFlags say which NATS server to talk to. With the embedded server everything
 // is found under state_dir.
-type natsFlags struct{ config, url, creds, prefix string }
+type natsFlags struct{ config, url, creds, caFile, prefix string }
 
 func (n *natsFlags) add(c *cobra.Command) {
 	configFlag(c, &n.config)
 	c.Flags().StringVar(&n.url, "nats", "", "NATS URL (default: from the configuration)")
 	c.Flags().StringVar(&n.creds, "creds", "", "NATS credentials file")
+	c.Flags().StringVar(&n.caFile, "nats-ca-file", "", "roots of a NATS server with a private CA, with --nats (default: the system's)")
 	c.Flags().StringVar(&n.prefix, "subject-prefix", "", "what NATS subjects begin with (default: from the configuration, or sallyport)")
 }
 
 // options are those of a connection as a role. With them come the prefix of
 // subjects, and the configuration, nil where none is needed.
 func (n *natsFlags) options(cmd *cobra.Command, role bus.Role) (bus.Options, string, *config.Config, error) {
-	o := bus.Options{Role: role, URL: n.url, CredsFile: n.creds}
+	o := bus.Options{Role: role, URL: n.url, CredsFile: n.creds, CAFile: n.caFile}
 	if n.prefix != "" {
 		if err := event.ValidPrefix(n.prefix); err != nil {
 			return o, "", nil, &usageError{fmt.Errorf("--subject-prefix: %w", err), cmd.CommandPath()}
 		}
+	}
+	if n.url == "" && n.caFile != "" {
+		return o, "", nil, &usageError{errors.New("--nats-ca-file is for --nats; a configuration has nats.tls.ca_file"), cmd.CommandPath()}
 	}
 	if n.url != "" && !exists(n.config) && !cmd.Flags().Changed("config") {
 		return o, cmp.Or(n.prefix, "sallyport"), nil, nil
