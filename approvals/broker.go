@@ -272,6 +272,23 @@ func (b *Broker) Claim(ctx context.Context, approval, digest, exchange string) (
 	return r, err
 }
 
+// Return gives back the leave that an exchange has taken and did not use. A revocation made
+// meanwhile found it taken and had nothing to end: revoked is asked once the leave is back,
+// and ends it then.
+func (b *Broker) Return(ctx context.Context, approval, digest, exchange string, revoked func() bool) error {
+	_, err := b.change(ctx, approval, digest, func(r *Record) error { return r.Return(exchange) })
+	if err != nil || !revoked() {
+		return err
+	}
+	_, err = b.change(ctx, approval, digest, func(r *Record) error {
+		if !r.Revoke(b.o.Now()) {
+			return ErrEnded
+		}
+		return nil
+	})
+	return err
+}
+
 // seen is the record as the bucket's watch told last, which saves reading it: a change
 // names the revision it was made from, and an old one is refused. It is without the
 // parameters, which nobody needs any more once people were told.

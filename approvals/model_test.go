@@ -46,7 +46,9 @@ type world struct {
 	Taken   int          // calls that the grant let through
 	Now     int          // index into instants
 	First   State        // the first state that was not pending
-	Uses    int          // claims that were given
+	Uses    int          // claims that were given, and not returned
+	Holder  string       // exchange that has the leave, as far as it knows
+	Sent    int          // calls that went out under a claim
 	Path    []string     `json:"-"`
 }
 
@@ -55,7 +57,7 @@ type world struct {
 var instants = []time.Time{epoch, epoch.Add(5 * time.Minute), epoch.Add(10 * time.Minute)}
 
 // All orders of votes by six people, with and without a grant, of expiry,
-// cancellation, claims by two exchanges, more calls under the grant by its session and
+// cancellation, claims by two exchanges, which go out or cannot, more calls under the grant by its session and
 // by another, its revocation by four people, the clock and restarts, until nothing new
 // comes up. Every state that is reached is checked, and every step to it.
 func TestModel(t *testing.T) {
@@ -167,11 +169,32 @@ func makeSteps() []step {
 			if err := w.Record.Claim(exchange, w.now()); err != nil {
 				return err
 			}
-			w.Uses++
+			w.Uses, w.Holder = w.Uses+1, exchange
 			if w.Record.Grant != nil && w.Record.Grant.Left > 1 && w.Grant == nil { // as Broker.begin
 				g := newGrantRecord(w.Record)
 				w.Grant = &g
 			}
+			return nil
+		}})
+	}
+	for _, exchange := range []string{"x", "y"} {
+		out = append(out, step{exchange + " goes out", func(w *world) error {
+			if w.Holder != exchange || w.Sent > 0 {
+				return fmt.Errorf("not now")
+			}
+			w.Sent++
+			return nil
+		}}, step{exchange + " could not go out", func(w *world) error {
+			if w.Sent > 0 { // as handler.settle
+				return fmt.Errorf("not now")
+			}
+			if err := w.Record.Return(exchange); err != nil {
+				return err
+			}
+			if w.Holder != exchange {
+				w.Sent = 100 // the other one may be on its way
+			}
+			w.Uses, w.Holder = w.Uses-1, ""
 			return nil
 		}})
 	}
@@ -263,7 +286,7 @@ func (w *world) check(t *testing.T) {
 			}
 		}
 	}
-	if w.Uses > 1 || w.Uses == 1 && r.State != StateUsed {
+	if w.Uses > 1 || w.Uses == 1 && r.State != StateUsed || w.Sent > w.Uses {
 		fail("used more often than once")
 	}
 	if w.Taken > 0 && (w.Uses == 0 || r.Grant == nil || w.Uses+w.Taken > 3) {
@@ -297,7 +320,7 @@ func (w *world) follows(t *testing.T, before world) {
 	if before.First == StateApproved && !w.Revoked && w.Record.State != StateApproved && w.Record.State != StateUsed {
 		fail("an approval was taken back")
 	}
-	if before.Record.State == StateUsed && w.Record.State != StateUsed {
+	if before.Record.State == StateUsed && w.Record.State != StateUsed && (w.Sent > 0 || w.Grant != nil) {
 		fail("a used approval came back")
 	}
 	if w.Uses > before.Uses && !w.now().Before(before.Record.Request.Expires) {

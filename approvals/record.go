@@ -101,6 +101,16 @@ func (r *Record) Claim(exchange string, now time.Time) error {
 	return nil
 }
 
+// Return gives back the leave that an exchange took: nothing of it was sent, nor can be any
+// more. With a grant it stays used up: what the grant leaves is there for a retry.
+func (r *Record) Return(exchange string) error {
+	if r.State != StateUsed || exchange == "" || r.UsedBy != exchange || r.Grant != nil {
+		return ErrNotGranted
+	}
+	r.UsedBy, r.UsedAt, r.State = "", time.Time{}, StateApproved
+	return nil
+}
+
 // Deadline is from when on nothing may be sent any more.
 func (r *Record) Deadline() time.Time { return r.Request.Expires }
 

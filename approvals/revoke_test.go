@@ -101,3 +101,34 @@ func TestRevokeBeforeAGrantBegins(t *testing.T) {
 		t.Errorf("ended again: %v %v", got, err)
 	}
 }
+
+// A leave that comes back when its caller was revoked meanwhile is not left for after the
+// lifting: the revocation found it taken.
+func TestReturnOfARevokedLeave(t *testing.T) {
+	b := brokers(t, 1, time.Now)[0]
+	for i, revoked := range []bool{false, true} {
+		r := liveRequest(i, Needed{Groups: []string{"sre"}, Count: 1})
+		if _, err := b.Ask(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		vote := Vote{Issuer: "https://people", Subject: "ann", Groups: []string{"sre"}, Decision: Allow}
+		if _, err := b.change(t.Context(), r.Approval, r.Digest, func(rec *Record) error { return rec.Vote(vote, nil, time.Now()) }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Claim(t.Context(), r.Approval, r.Digest, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if ended, err := b.Revoke(t.Context(), func(Request) bool { return revoked }); err != nil || len(ended) > 0 {
+			t.Fatal(ended, err)
+		}
+		if err := b.Return(t.Context(), r.Approval, r.Digest, "y", func() bool { return revoked }); err == nil {
+			t.Error("another's leave was returned")
+		}
+		if err := b.Return(t.Context(), r.Approval, r.Digest, "x", func() bool { return revoked }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Claim(t.Context(), r.Approval, r.Digest, "z"); (err == nil) == revoked {
+			t.Errorf("revoked %v: %v", revoked, err)
+		}
+	}
+}

@@ -29,6 +29,7 @@ type Approvals interface {
 	Ask(ctx context.Context, r approvals.Request) (approvals.Record, error)
 	Wait(ctx context.Context, approval, digest string) (approvals.Record, error)
 	Claim(ctx context.Context, approval, digest, exchange string) (approvals.Record, error)
+	Return(ctx context.Context, approval, digest, exchange string, revoked func() bool) error
 	Begins(r approvals.Request) bool
 	// UseGrant gives approvals.ErrNoGrant where people must be asked.
 	UseGrant(ctx context.Context, r approvals.Request, call *awsapi.Call) (approvals.GrantRecord, error)

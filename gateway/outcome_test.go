@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/approvals"
 	"github.com/sallyport/sallyport/event"
+	"github.com/sallyport/sallyport/internal/awstest"
 	"github.com/sallyport/sallyport/internal/bus"
 )
 
@@ -195,19 +196,52 @@ func TestGatewayDiesOnTheWay(t *testing.T) {
 	s.sentTimes(t, 0)
 }
 
-// What was not sent has no outcome: nobody is told of it.
-func TestNothingSentIsNoOutcome(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms", noBase: true})
+// Of what could not be sent there is no outcome to wait for, and nobody is asked again: the
+// approval is not used up, is good for one call, and ends in its time.
+func TestNothingSentUsesNothingUp(t *testing.T) {
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
+	r.aws.SetFaults(awstest.Faults{STSDenied: true})
 	c := r.start(t, "x", "inv-1")
-	a.accepted(pendingOf(t, pending()), approvals.Allow)
-	if x := c.read(t, http.MethodPost); x.reason() != "credentials" && x.reason() != "unavailable" {
-		t.Fatalf("%d %s", x.StatusCode, x.body)
+	p := pendingOf(t, pending())
+	a.accepted(p, approvals.Allow)
+	refused(t, c.read(t, http.MethodPost), http.StatusForbidden, "credentials")
+	refused(t, r.again(t, "inv-1"), http.StatusForbidden, "credentials") // still
+	s.sentTimes(t, 0)
+	r.aws.SetFaults(awstest.Faults{})
+	s.answer <- whole("200 OK", jsonOne, stored)
+	x := r.again(t, "inv-2")
+	passed(t, x, http.StatusOK)
+	if d := data[*event.Decision](t, r.exchange(t, x.id())); d.Approval != p.Approval || len(d.Approvers) != 1 {
+		t.Errorf("%+v", d)
 	}
+	refused(t, r.again(t, "inv-3"), http.StatusForbidden, "pending")
+	if q := pendingOf(t, pending()); q.Approval == p.Approval {
+		t.Error("the same approval again")
+	}
+	s.sentTimes(t, 1)
+}
+
+// What a revoked caller could not send is not left for after the lifting.
+func TestRevokedLeaveIsNotReturned(t *testing.T) {
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	a := newApprover(t, r)
+	pending := a.messages("pending")
+	gate, arrived := make(chan struct{}), make(chan struct{}, 10)
+	r.aws.SetFaults(awstest.Faults{STSGate: gate, Before: func(*awstest.Received) { arrived <- struct{}{} }})
+	c := r.start(t, "x", "inv-1")
+	p := pendingOf(t, pending())
+	a.accepted(p, approvals.Allow)
+	<-arrived // at STS
+	r.revoked(t, `{"subject":"agent-1","reason":"stolen laptop"}`)
+	refused(t, c.read(t, http.MethodPost), http.StatusForbidden, "identity")
+	close(gate)
+	r.aws.SetFaults(awstest.Faults{})
+	r.revoked(t, `{"subject":"agent-1","reason":"found","lift":true}`)
 	refused(t, r.again(t, "inv-1"), http.StatusForbidden, "pending")
-	if p := pendingOf(t, pending()); p.Earlier != nil {
-		t.Errorf("%+v", p.Earlier)
+	if q := pendingOf(t, pending()); q.Approval == p.Approval {
+		t.Error("the same approval again")
 	}
 	s.sentTimes(t, 0)
 }

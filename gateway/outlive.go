@@ -63,9 +63,24 @@ func (h *handler) settle(x *exchange) {
 			h.noted(x, x.ask.running.Undelivered(ctx))
 		}
 	case !x.recorded, x.stage == "", x.stage == "credential":
+		h.giveBack(ctx, x)
 		h.noted(x, x.ask.running.Forget(ctx))
 	default: // a status of 0 says that whether AWS acted is not known
 		h.noted(x, x.ask.running.End(ctx, approvals.Result{Status: x.status}, "it could not be passed on", false))
+	}
+}
+
+// giveBack lets a retry have the leave of a call of which nothing was sent: people would
+// else be asked again because STS could not be reached. A revoked caller's is spent.
+func (h *handler) giveBack(ctx context.Context, x *exchange) {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	revoked := func() bool { return h.Revocations.Refusal(ctx, x.live.who) != nil }
+	if x.ask.claimed.UsedBy != x.id || x.ask.claimed.Grant != nil {
+		return
+	}
+	if err := h.Approvals.Return(ctx, x.ask.approval, x.digest, x.id, revoked); err != nil {
+		h.Log.WarnContext(ctx, "the approval of a call that was not sent could not be given back: it will be asked for again", "requestID", x.id, "cause", err.Error())
 	}
 }
 
