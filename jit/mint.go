@@ -80,7 +80,7 @@ func NewMinter(ctx context.Context, o Options) (*Minter, error) {
 	// our environment must not send the gateway's own signature elsewhere.
 	m.client = sts.New(sts.Options{
 		Credentials: m.base,
-		HTTPClient: &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		HTTPClient: &http.Client{Transport: wholeBody{o.Transport}, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		}},
 		Retryer: aws.NopRetryer{},
