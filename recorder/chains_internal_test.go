@@ -6,27 +6,38 @@ import (
 	"time"
 )
 
-// A chain of which every second event is missing is looked through in time, and what is
-// behind it is forgotten: a record that somebody thinned out is to be verified, too.
-func TestChainsOfGaps(t *testing.T) {
-	found := 0
-	c := newChain("sallyport/x")
-	begun := time.Now()
-	const n = 3 * chainWindow
+// thinned follows a chain of which every second event is missing, and counts the gaps.
+func thinned(n int) (c *chain, gaps int) {
+	c = newChain("sallyport/x")
 	for i := range uint64(n) {
 		c.add(2*i+1, link{index: i, digest: fmt.Sprint(i)}, time.Time{}, func(f finding) {
 			if f.code == CodeGap {
-				found++
+				gaps++
 			}
 		})
 	}
 	for len(c.waiting) > 0 {
-		c.giveUp(func(finding) { found++ })
+		c.giveUp(func(finding) { gaps++ })
 	}
-	if took := time.Since(begun); took > 20*time.Second || found != n-1 || c.gaps != n-1 || c.next != 2*n {
-		t.Errorf("%v, %d gaps of %d events, next %d", took, found, c.gaps, c.next)
+	return c, gaps
+}
+
+// Every gap of a record that somebody thinned out is told, and what is behind is forgotten.
+func TestChainsOfGaps(t *testing.T) {
+	const n = 3 * chainWindow
+	c, gaps := thinned(n)
+	if gaps != n-1 || c.gaps != n-1 || c.next != 2*n {
+		t.Errorf("%d gaps of %d events, next %d", gaps, c.gaps, c.next)
 	}
 	if len(c.known) > knownWindow {
 		t.Errorf("%d digests are known", len(c.known))
+	}
+}
+
+// BenchmarkChainsOfGaps takes as long as there are events: with a look at all that wait for
+// each gap it took minutes.
+func BenchmarkChainsOfGaps(b *testing.B) {
+	for b.Loop() {
+		thinned(3 * chainWindow)
 	}
 }
