@@ -17,8 +17,8 @@ import (
 )
 
 // ParseAnswer reads an answer to an approval. It refuses other members, members that are
-// there twice, anything behind the object, and what is longer than MaxAnswer. Its errors hold nothing of
-// the answer, which has a token in it.
+// there twice, anything behind the object, and what is longer than MaxAnswer. Its errors
+// hold nothing of the answer, which has a token in it.
 func ParseAnswer(b []byte, approval string) (Answer, error) {
 	var a Answer
 	if len(b) > MaxAnswer {

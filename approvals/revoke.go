@@ -25,10 +25,16 @@ func (b *Broker) Revoke(ctx context.Context, match func(Request) bool) ([]string
 	var begins []GrantRecord // of calls that were let through, perhaps this very moment
 	b.mu.Lock()
 	for _, k := range b.known {
-		switch s := k.record.State; {
-		case s == StatePending && match(k.record.Request), s == StateApproved && match(k.record.Request):
+		if !match(k.record.Request) {
+			continue
+		}
+		switch k.record.State {
+		case StatePending, StateApproved:
 			open = append(open, k.record.Request)
-		case s == StateUsed && k.record.Grant != nil && match(k.record.Request):
+		case StateUsed:
+			if k.record.Grant == nil {
+				continue
+			}
 			if g := newGrantRecord(k.record); g.Live(b.o.Now()) {
 				begins = append(begins, g)
 			}

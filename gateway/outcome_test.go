@@ -216,11 +216,17 @@ func TestNothingSentUsesNothingUp(t *testing.T) {
 	if d := data[*event.Decision](t, r.exchange(t, x.id())); d.Approval != p.Approval || len(d.Approvers) != 1 {
 		t.Errorf("%+v", d)
 	}
-	refused(t, r.again(t, "inv-3"), http.StatusForbidden, "pending")
-	if q := pendingOf(t, pending()); q.Approval == p.Approval {
+	r.askedAnew(t, "inv-3", p, pending)
+	s.sentTimes(t, 1)
+}
+
+// askedAnew sends the same call once more, and people are asked for another approval.
+func (r *rig) askedAnew(t *testing.T, invocation string, before *event.ApprovalPending, pending func() event.Event) {
+	t.Helper()
+	refused(t, r.again(t, invocation), http.StatusForbidden, "pending")
+	if p := pendingOf(t, pending()); p.Approval == before.Approval {
 		t.Error("the same approval again")
 	}
-	s.sentTimes(t, 1)
 }
 
 // What a revoked caller could not send is not left for after the lifting.
@@ -239,10 +245,7 @@ func TestRevokedLeaveIsNotReturned(t *testing.T) {
 	close(gate)
 	r.aws.SetFaults(awstest.Faults{})
 	r.revoked(t, `{"subject":"agent-1","reason":"found","lift":true}`)
-	refused(t, r.again(t, "inv-1"), http.StatusForbidden, "pending")
-	if q := pendingOf(t, pending()); q.Approval == p.Approval {
-		t.Error("the same approval again")
-	}
+	r.askedAnew(t, "inv-1", p, pending)
 	s.sentTimes(t, 0)
 }
 

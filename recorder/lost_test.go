@@ -47,20 +47,23 @@ func leave(t testing.TB, running, killed string) {
 	}
 }
 
+// begin records the first n events of an exchange, and gives all of them.
+func begin(t testing.TB, p *recorder.Publisher, n int) []event.Event {
+	t.Helper()
+	ev := exchange(ids.New())
+	if _, err := p.Begin(t.Context(), ev[:n]...); err != nil {
+		t.Fatal(err)
+	}
+	return ev
+}
+
 // What a gateway left open is ended by its next start, once, and says whether AWS may
 // have been reached. What had an end gets no other.
 func TestLostIsEnded(t *testing.T) {
 	s := start(t, t.TempDir(), "")
 	running, killed := t.TempDir(), t.TempDir()
 	p := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, s, true), StateDir: running, Prefix: "sallyport"})
-	begin := func(n int) []event.Event {
-		t.Helper()
-		ev := exchange(ids.New())
-		if _, err := p.Begin(t.Context(), ev[:n]...); err != nil {
-			t.Fatal(err)
-		}
-		return ev
-	}
+	begin := func(n int) []event.Event { return begin(t, p, n) }
 	asked, allowed, sent, answered := begin(1), begin(2), begin(2), begin(3)
 	minted := event.Event{ID: ids.New(), Source: "any", Time: sent[0].Time, Data: &event.Credential{Common: *sent[0].Data.Head(), RoleARN: "arn", AccessKeyID: "ASIA"}}
 	denied := exchange(ids.New())
@@ -154,14 +157,7 @@ func TestLostBehindACut(t *testing.T) {
 	c := &clock{at: time.Now()}
 	dir := t.TempDir()
 	p := newPublisher(t, recorder.PublisherOptions{Conn: connect(t, s, true), StateDir: dir, SegmentSize: 16 << 10, Now: c.now})
-	begin := func(n int) []event.Event {
-		t.Helper()
-		ev := exchange(ids.New())
-		if _, err := p.Begin(t.Context(), ev[:n]...); err != nil {
-			t.Fatal(err)
-		}
-		return ev
-	}
+	begin := func(n int) []event.Event { return begin(t, p, n) }
 	r := newTeller(t, s)
 	pass := func() { // what came up to here is cut
 		t.Helper()

@@ -189,14 +189,7 @@ func TestOverwrittenByAnApprover(t *testing.T) {
 		}
 		return decodeRevocation(bob.key(), entry.Value())
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if r, ok := stored(); ok && r.Reason == "stolen" {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("it was not put back")
-		}
-	}
+	comes(t, "it is put back", func() bool { r, ok := stored(); return ok && r.Reason == "stolen" })
 	for i, l := range append(g.lists, g.start(t)) {
 		if e := l.Refusal(t.Context(), Caller{Subject: "bob"}); e == nil || e.Reason != refusal.Identity {
 			t.Errorf("gateway %d says %v", i, e)
@@ -257,9 +250,7 @@ func TestOverwrittenUnseen(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.order(t, Order{Subject: "other", Reason: "x"}) // behind it
-	for end := time.Now().Add(10 * time.Second); l.unreadable() != "" && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
+	comes(t, "the deletion is seen", func() bool { return l.unreadable() == "" })
 	knows(true)
 	if l.Refusal(t.Context(), Caller{Subject: "bob"}) == nil {
 		t.Error("bob is not revoked")
@@ -284,13 +275,23 @@ func (g *gateways) overwrite(t *testing.T, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	comes(t, "the server writes there, or this test is of no use any more", func() bool {
 		entry, err := kv.Get(t.Context(), key)
-		if err == nil && (bytes.Contains(entry.Value(), []byte("stream_info_response")) || entry.Revision() > 3) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("the server does not write there: is this test of use still?")
+		return err == nil && (bytes.Contains(entry.Value(), []byte("stream_info_response")) || entry.Revision() > 3)
+	})
+}
+
+// comes waits for what another goroutine, or the server, does.
+func comes(t *testing.T, what string, there func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !there() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("waited in vain: " + what)
 		}
 	}
 }
