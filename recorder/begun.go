@@ -109,7 +109,7 @@ func (p *Publisher) carry(ctx context.Context, first uint64) error {
 	if len(out)+len(p.carried) > 0 {
 		b, err := json.Marshal(out)
 		if err == nil {
-			err = privatefile.Replace(p.begunFile(), b, 0o600)
+			err = errors.Join(privatefile.Replace(p.begunFile(), b, 0o600), syncDir(filepath.Dir(p.begunFile())))
 		}
 		if err != nil {
 			return err

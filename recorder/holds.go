@@ -29,17 +29,17 @@ type Hold struct {
 
 // holds is the content of holds.json. Commands write it, and the recorder acts on it.
 type holds struct {
-	Holds  []Hold `json:"holds"`
-	Forget []Hold `json:"forget,omitempty"` // not yet done
-	Untold []Told `json:"untold,omitempty"` // not yet on record
+	Holds  []Hold       `json:"holds"`
+	Forget []Hold       `json:"forget,omitempty"` // not yet done
+	Untold []holdChange `json:"untold,omitempty"` // not yet on record
 }
 
 func (h holds) held(session string) bool {
 	return slices.ContainsFunc(h.Holds, func(o Hold) bool { return o.Session == session })
 }
 
-// Told is something that was done with a hold and that the recorder puts on record.
-type Told struct {
+// holdChange is something that was done with a hold and that the recorder puts on record.
+type holdChange struct {
 	Hold
 	Action string `json:"action"` // event.HoldBegun or event.HoldReleased
 }
@@ -111,7 +111,7 @@ func (r Records) Hold(h Hold) error {
 			return fmt.Errorf("session %s is held already", h.Session)
 		}
 		all.Holds = append(all.Holds, h)
-		all.Untold = append(all.Untold, Told{h, event.HoldBegun})
+		all.Untold = append(all.Untold, holdChange{h, event.HoldBegun})
 		all.Forget = slices.DeleteFunc(all.Forget, func(o Hold) bool { return o.Session == h.Session })
 		return nil
 	})
@@ -124,7 +124,7 @@ func (r Records) Release(h Hold) error {
 			return fmt.Errorf("session %s is not held", h.Session)
 		}
 		all.Holds = slices.DeleteFunc(all.Holds, func(o Hold) bool { return o.Session == h.Session })
-		all.Untold = append(all.Untold, Told{h, event.HoldReleased})
+		all.Untold = append(all.Untold, holdChange{h, event.HoldReleased})
 		return nil
 	})
 }
@@ -142,7 +142,7 @@ func (s *Store) tellHolds(h holds) error {
 		return nil
 	}
 	return changeHolds(s.dir, func(all *holds) error {
-		all.Untold = slices.DeleteFunc(all.Untold, func(t Told) bool { return slices.Contains(h.Untold, t) })
+		all.Untold = slices.DeleteFunc(all.Untold, func(t holdChange) bool { return slices.Contains(h.Untold, t) })
 		return nil
 	})
 }
