@@ -68,7 +68,7 @@ seconds, or at its next start.`,
 		},
 	}
 	configFlag(c, &path)
-	c.Flags().StringVar(&reason, "reason", "", "why")
+	c.Flags().StringVar(&reason, "reason", "", "why; it is needed, and put on record")
 	c.Flags().BoolVar(&asJSON, "json", false, "list as JSON")
 	return c
 }
@@ -117,7 +117,7 @@ Who asked and why is put on record, like the hold itself.`,
 		},
 	}
 	configFlag(c, &path)
-	c.Flags().StringVar(&reason, "reason", "", "why")
+	c.Flags().StringVar(&reason, "reason", "", "why; it is needed, and put on record")
 	return c
 }
 
@@ -160,6 +160,6 @@ stay until that one is forgotten as well. A running recorder does it within seco
 		},
 	}
 	configFlag(c, &path)
-	c.Flags().StringVar(&reason, "reason", "", "why")
+	c.Flags().StringVar(&reason, "reason", "", "why; it is needed, and put on record")
 	return c
 }
