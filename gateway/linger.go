@@ -24,18 +24,12 @@ func (h *handler) linger(x *exchange) {
 	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return
 	}
+	body, ok := x.r.Body.(interface{ Discard(most int) })
 	// Before it writes an answer, net/http reads up to 256 KiB of what is unread.
-	if bound(x, time.Now().Add(lingerTotal), lingerPause) != nil || http.NewResponseController(x.w).Flush() != nil {
+	if !ok || bound(x, time.Now().Add(lingerTotal), lingerPause) != nil || http.NewResponseController(x.w).Flush() != nil {
 		return
 	}
-	buf, _ := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	for left := lingerBytes; left > 0; {
-		n, err := x.r.Body.Read(*buf)
-		if left -= n; err != nil {
-			break
-		}
-	}
+	body.Discard(lingerBytes)
 }
 
 // bound holds what is still read of the client's body to an end and each read to a

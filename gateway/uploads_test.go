@@ -162,3 +162,41 @@ func TestRefusedUploadIsDrained(t *testing.T) {
 		})
 	}
 }
+
+// The same where the upload comes in chunks, and the gateway waited for the next when AWS
+// answered: net/http reads no more of such a body. What comes behind it is part of no
+// other request, whatever it looks like.
+func TestRefusedChunksAreDrained(t *testing.T) {
+	const size, piece = 20 << 20, 1 << 20
+	const next = "\r\n0\r\n\r\nGET /other HTTP/1.1\r\nHost: " + uploadHost + "\r\n"
+	requests := make(chan string, 8)
+	r, _ := newScripted(t, rigOptions{}, func(w net.Conn, req *http.Request) bool {
+		requests <- req.Method
+		_, _ = io.CopyN(io.Discard, req.Body, piece)
+		_, _ = io.WriteString(w, whole("404 Not Found", "application/xml", "<Error><Code>NoSuchBucket</Code></Error>"))
+		_, _ = io.Copy(io.Discard, bufio.NewReader(w))
+		return false
+	})
+	c := r.tunnel(t, uploadHost, r.token())
+	_, err := io.WriteString(c, fmt.Sprintf("PUT /k HTTP/1.1\r\nHost: %s\r\n%s\r\nX-Amz-Content-Sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\nX-Amz-Trailer: x-amz-checksum-crc32\r\n"+
+		"X-Amz-Decoded-Content-Length: %d\r\nContent-Encoding: aws-chunked\r\nTransfer-Encoding: chunked\r\n\r\n", uploadHost, c.signature("dev"), size))
+	must(t, err)
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", piece, strings.Repeat("x", piece)) // of aws-chunked
+	chunk = fmt.Sprintf("%x\r\n%s\r\n", len(chunk), chunk)
+	_, err = io.WriteString(c, chunk)
+	must(t, err)
+	_, err = c.r.Peek(1) // the answer: nobody reads now but who throws away
+	must(t, err)
+	for sent := piece; sent < size; sent += piece {
+		if _, err := io.WriteString(c, chunk); err != nil {
+			t.Fatalf("after %d bytes: %v", sent, err)
+		}
+	}
+	_, _ = io.WriteString(c, next+c.signature("dev")+"\r\n\r\n")
+	if a := c.read(t, http.MethodPut); a.StatusCode != http.StatusNotFound || a.err != nil {
+		t.Errorf("%d %v", a.StatusCode, a.err)
+	}
+	if rest, _ := io.ReadAll(c.r); len(rest) > 0 || len(requests) != 1 {
+		t.Errorf("what came behind was taken for a request: %d reached AWS, and the client was told %q", len(requests), rest)
+	}
+}

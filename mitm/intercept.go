@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -94,7 +95,7 @@ func (p *Proxy) serveInner(w http.ResponseWriter, r *http.Request) {
 		// see whether the client still waits for 100 Continue.
 		inner := r.WithContext(r.Context())
 		inner.Host = t.host
-		inner.Body = &stallingBody{ReadCloser: r.Body, c: c, timeout: p.StallTimeout}
+		inner.Body = &stallingBody{ReadCloser: r.Body, conn: t, c: c, timeout: p.StallTimeout, chunked: r.ContentLength < 0}
 		t.handler.ServeHTTP(w, inner)
 	}
 }
@@ -123,8 +124,11 @@ func (c *stalling) Write(b []byte) (int, error) {
 // stallingBody does the same for a request's body.
 type stallingBody struct {
 	io.ReadCloser
+	conn    io.Reader // that it comes on
 	c       *http.ResponseController
 	timeout time.Duration
+	chunked bool
+	broken  atomic.Bool // net/http reads no more of it
 
 	mu    sync.Mutex // a read may begin while another goroutine bounds it
 	end   time.Time  // no read waits longer; zero: no end
@@ -161,7 +165,38 @@ func (b *stallingBody) Read(p []byte) (int, error) {
 		// After any other error the deadline stays: the server reads what is left.
 		_ = b.c.SetReadDeadline(time.Time{})
 	}
+	if b.chunked && errors.Is(err, os.ErrDeadlineExceeded) {
+		b.broken.Store(true) // its reader of chunks keeps any error for ever
+	}
 	return n, err
+}
+
+// Discard reads up to so many bytes of what the client still sends, and throws them
+// away. It comes last: no other request can follow on the connection.
+func (b *stallingBody) Discard(most int) {
+	buf, _ := batches.Get().(*[]byte)
+	defer batches.Put(buf)
+	read, past := b.Read, false
+	for most > 0 {
+		n, err := read(*buf)
+		most -= n
+		switch {
+		case err == nil:
+		case b.broken.Load() && !past:
+			read, past = b.readPast, true
+		default:
+			return
+		}
+	}
+}
+
+// readPast reads what is on the connection, past net/http. Where the body ends cannot be
+// known: who reads goes on until the client closes, or pauses.
+func (b *stallingBody) readPast(p []byte) (int, error) {
+	b.mu.Lock()
+	_ = b.c.SetReadDeadline(b.deadline())
+	b.mu.Unlock()
+	return b.conn.Read(p)
 }
 
 // queue is a net.Listener whose connections are put in by hand.
