@@ -60,7 +60,7 @@ are), ocsf (JSON lines, OCSF API Activity, for a SIEM), parquet (a row a call), 
 				return err
 			}
 			err = indexed(cmd.Context(), &from, records, cmd.ErrOrStderr(), func(x *index.Index) ([]recorder.Problem, error) {
-				calls, err := x.Calls(cmd.Context(), q)
+				calls, err := x.Spans(cmd.Context(), q)
 				if err != nil {
 					return nil, err
 				}
@@ -113,7 +113,7 @@ func exportTo(path string, force bool, stdout io.Writer) (w io.Writer, finish fu
 // exportCalls writes the chosen calls. It reads the log once, for a HAR twice, and holds
 // those calls whose events have begun and not ended. What between their lines cannot be
 // read is returned: the index may be older than the damage.
-func exportCalls(ctx context.Context, records recorder.Records, chosen []index.Call, format string, to io.Writer) (problems []recorder.Problem, err error) {
+func exportCalls(ctx context.Context, records recorder.Records, chosen []index.Span, format string, to io.Writer) (problems []recorder.Problem, err error) {
 	if len(chosen) == 0 && format == formatLines {
 		return nil, nil
 	}

@@ -210,6 +210,13 @@ func TestAnswers(t *testing.T) {
 			if !slices.Equal(got, wantCalls) {
 				t.Errorf("seed %d, %+v: %d calls, want %d", seed, q, len(got), len(wantCalls))
 			}
+			spans, err := x.Spans(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.EqualFunc(spans, calls, func(s Span, c Call) bool { return s == Span{ID: c.ID, From: c.From, To: c.To} }) {
+				t.Errorf("seed %d, %+v: %d spans of %d calls, or others", seed, q, len(spans), len(calls))
+			}
 			sessions, err := x.Sessions(t.Context(), q)
 			if err != nil {
 				t.Fatal(err)
