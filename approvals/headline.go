@@ -137,7 +137,7 @@ func short(arn string) string {
 			}
 		}
 	}
-	return terminal.Quote(arn, maxShort)
+	return terminal.QuoteEnds(arn, maxShort)
 }
 
 // number is a positive whole number as JSON or a form has it; 0 is none.

@@ -68,7 +68,7 @@ func (p *printer) value(v any, depth int) {
 	}
 	switch v := v.(type) {
 	case string:
-		p.write(terminal.Quote(v, min(maxValue, p.left)))
+		p.write(terminal.QuoteEnds(v, min(maxValue, p.left)))
 	case json.Number:
 		if json.Valid([]byte(v)) && len(v) <= 64 {
 			p.write(v.String())

@@ -35,8 +35,9 @@ type Fact struct {
 // What of a summary is shown; what is left out is counted, so that nothing can be
 // pushed out of sight unseen.
 const (
-	maxName       = 256 // characters of one name
-	maxValue      = 512 // characters of one text in a parameter
+	maxName       = 256  // characters of one name
+	maxARN        = 2048 // characters of one ARN: more than any has, with an object's key of 1,024
+	maxValue      = 512  // characters of one text in a parameter
 	maxShownParam = 2048
 	maxShown      = 64 // resources, and parameters
 	maxGroups     = 16
@@ -168,7 +169,7 @@ func needs(approvers []Needed) string {
 func resources(r Request) []string {
 	out := make([]string, 0, min(len(r.Resources), maxShown)+1)
 	for _, res := range r.Resources[:min(len(r.Resources), maxShown)] {
-		out = append(out, terminal.Quote(res.ARN, maxValue))
+		out = append(out, terminal.QuoteEnds(res.ARN, maxARN))
 	}
 	if more := len(r.Resources) - len(out) + r.ResourcesOmitted; more > 0 {
 		out = append(out, fmt.Sprintf("and %d more that are not shown", more))

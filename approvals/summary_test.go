@@ -97,7 +97,7 @@ func TestHeadline(t *testing.T) {
 		"stop instances in target dev, us-east-1":                             {Service: "ec2", Operation: "StopInstances", Target: "dev", Region: "us-east-1"},
 		"stop instances in account 1":                                         {Service: "ec2", Operation: "StopInstances", Account: "1"},
 		`delete bucket "x\" in account 1 (dev). Approved by \"alice"`:         {Service: "s3", Operation: "DeleteBucket", Resources: one("bucket", `arn:aws:s3:::x" in account 1 (dev). Approved by "alice`)},
-		`delete function "` + strings.Repeat("f", 64) + `"…[70 bytes in all]`: {Service: "lambda", Operation: "DeleteFunction", Resources: one("function", "arn:aws:lambda:us-east-1:1:function:"+strings.Repeat("f", 70))},
+		`delete function "` + strings.Repeat("f", 48) + `"…[70 bytes in all]…"` + strings.Repeat("f", 16) + `"`: {Service: "lambda", Operation: "DeleteFunction", Resources: one("function", "arn:aws:lambda:us-east-1:1:function:"+strings.Repeat("f", 70))},
 	} {
 		if got := Summarize(r).Headline; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -256,7 +256,7 @@ func TestSummarySaysWhatItLeavesOut(t *testing.T) {
 	r.Who.Groups = make([]string, 40)
 	r.Parameters["Nested"] = nested(40)
 	s := Summarize(r)
-	all := strings.Join(s.Lines(100), "\n")
+	all := strings.Join(s.Lines(4000), "\n")
 	for _, want := range []string{"and 11 more that are not shown", "19 more parameters that are not shown", "left out, too large: 7 bytes", "and 24 more", "5000 bytes in all", "…[cut]",
 		`Attention    resources in other accounts: "444455556666"`} {
 		if !strings.Contains(all, want) {
@@ -264,6 +264,26 @@ func TestSummarySaysWhatItLeavesOut(t *testing.T) {
 		}
 	}
 	harmless(t, r)
+}
+
+// An agent chooses the names of objects: whatever stands before the end of one, the
+// approver sees the end, and of an ARN all of it.
+func TestLongNamesAreShown(t *testing.T) {
+	r := asked()
+	key := strings.Repeat("a", 500) + "/middle/" + strings.Repeat("a", 500) + "/payroll"
+	r.Resources = []event.Resource{{ARN: "arn:aws:s3:::acme-dev-reports/" + key, Type: "object"}}
+	r.Parameters = map[string]any{"Key": key}
+	s := Summarize(r)
+	if want := terminal.Quote(r.Resources[0].ARN, 4096); len(s.Resources) != 1 || s.Resources[0] != want {
+		t.Errorf("the ARN is %s", s.Resources)
+	}
+	if text := s.Parameters[0].Text; !strings.HasSuffix(text, `/payroll"`) {
+		t.Errorf("the key is %s", text)
+	}
+	r.Resources[0].ARN = strings.Repeat("arn", 1000) + "/payroll"
+	if got := Summarize(r).Resources[0]; !strings.HasSuffix(got, `/payroll"`) || len(got) > 2200 {
+		t.Errorf("more than any ARN has is %s", got)
+	}
 }
 
 func nested(depth int) any {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
@@ -196,7 +197,7 @@ func lines(list []string) string {
 	var b strings.Builder
 	room := maxText - 100
 	for i, l := range list {
-		l = cut(l, maxLine)
+		l = ends(l, maxLine)
 		if room -= length(l) + 1; room < 0 {
 			fmt.Fprintf(&b, "and %d more, which `sallyport approvals show` has", len(list)-i)
 			return b.String()
@@ -231,6 +232,20 @@ func cut(s string, limit int) string {
 		}
 	}
 	return s
+}
+
+// ends is cut, but what it leaves out is in the middle: padding pushes no end out of sight.
+func ends(s string, limit int) string {
+	if length(s) <= limit {
+		return s
+	}
+	tail, n := len(s), 0
+	for n < limit/4 {
+		c, size := utf8.DecodeLastRuneInString(s[:tail])
+		tail -= size
+		n += max(utf16.RuneLen(c), 1)
+	}
+	return cut(s, limit-n-2) + "… " + s[tail:]
 }
 
 // plain is a line as a message's text, which Slack parses: the three characters that

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
@@ -126,6 +127,37 @@ func TestCut(t *testing.T) {
 	for _, s := range []string{"", "short", strings.Repeat("é", 100), strings.Repeat("\U0001f600", 100), strings.Repeat("x", 101)} {
 		got := cut(s, 100)
 		if length(got) > 100 || (got == s) != (length(s) <= 100) || got != s && !strings.HasSuffix(got, "characters in all]") {
+			t.Errorf("%q is %q", s, got)
+		}
+	}
+}
+
+// Two objects whose names begin with the same padding are told apart.
+func TestLongNamesDiffer(t *testing.T) {
+	about := func(end string) string {
+		key := strings.Repeat("a", 1024-len(end)) + end
+		r := approvals.Request{
+			Service: "s3", Operation: "PutObject", Resources: []event.Resource{{ARN: "arn:aws:s3:::acme-dev-reports/" + key, Type: "object"}},
+			Parameters: map[string]any{"Key": key},
+		}
+		text, err := json.Marshal(body(r))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if strings.Count(about("/payroll"), "/payroll") != 3 { // headline, resource, parameter
+		t.Error("the end of a long name is out of sight:\n" + about("/payroll"))
+	}
+}
+
+// Of a long line both ends are there, and it is not longer than it may be.
+func TestEnds(t *testing.T) {
+	for _, s := range []string{"", "short", strings.Repeat("é", 100), strings.Repeat("\U0001f600", 100), strings.Repeat("x", 100) + "payroll", "x" + strings.Repeat("\U0001f600", 99)} {
+		got := ends(s, 100)
+		first, _ := utf8.DecodeRuneInString(s)
+		last, _ := utf8.DecodeLastRuneInString(s)
+		if length(got) > 100 || (got == s) != (length(s) <= 100) || s != "" && (!strings.HasPrefix(got, string(first)) || !strings.HasSuffix(got, string(last))) {
 			t.Errorf("%q is %q", s, got)
 		}
 	}

@@ -40,6 +40,25 @@ func Quote(s string, limit int) string {
 	return b.String()
 }
 
+// QuoteEnds is Quote, but of a text beyond limit characters it quotes the beginning and
+// the end, a quarter, and says how long it is: padding in front pushes no name out of
+// sight.
+func QuoteEnds(s string, limit int) string {
+	if utf8.RuneCountInString(s) <= limit {
+		return Quote(s, limit)
+	}
+	head, tail := 0, len(s)
+	for range limit - limit/4 {
+		_, n := utf8.DecodeRuneInString(s[head:])
+		head += n
+	}
+	for range limit / 4 {
+		_, n := utf8.DecodeLastRuneInString(s[:tail])
+		tail -= n
+	}
+	return fmt.Sprintf("%s…[%d bytes in all]…%s", Quote(s[:head], limit), len(s), Quote(s[tail:], limit))
+}
+
 type form int
 
 const (

@@ -65,6 +65,19 @@ func TestEscape(t *testing.T) {
 	}
 }
 
+func TestQuoteEnds(t *testing.T) {
+	for in, want := range map[string]string{
+		strings.Repeat("x", 32):              `"` + strings.Repeat("x", 32) + `"`,
+		strings.Repeat("x", 60) + "/payroll": `"` + strings.Repeat("x", 24) + `"…[68 bytes in all]…"/payroll"`,
+		strings.Repeat("日", 30) + `a"b\c日`:   `"` + strings.Repeat("日", 24) + `"…[98 bytes in all]…"日日a\"b\\c日"`,
+		strings.Repeat("\xff", 33):           `"` + strings.Repeat(`\xff`, 24) + `"…[33 bytes in all]…"` + strings.Repeat(`\xff`, 8) + `"`,
+	} {
+		if got := QuoteEnds(in, 32); got != want {
+			t.Errorf("QuoteEnds(%q)\n got %s\nwant %s", in, got, want)
+		}
+	}
+}
+
 // Whatever the text: one line of visible characters, bounded, and its quotes are
 // the first and the last.
 func FuzzQuote(f *testing.F) {
