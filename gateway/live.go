@@ -163,7 +163,11 @@ func (l *liveRequest) drop() {
 // drop closes a connection, and what it was given and has not yet sent is not sent.
 func drop(c net.Conn) {
 	under := c
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // under TLS
+	for {
+		t, ok := under.(interface{ NetConn() net.Conn }) // TLS is over it
+		if !ok {
+			break
+		}
 		under = t.NetConn()
 	}
 	if t, ok := under.(*net.TCPConn); ok {

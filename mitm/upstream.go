@@ -94,6 +94,14 @@ func (u *Upstream) transport() *http.Transport {
 }
 
 func (u *Upstream) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := u.connect(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &answering{Conn: c, closed: make(chan struct{})}, nil
+}
+
+func (u *Upstream) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	if u.Endpoint != nil { // the operator's own word: it may be on loopback
 		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, endpointAddress(u.Endpoint))
 	}
@@ -124,6 +132,41 @@ func (u *Upstream) dialTLS(ctx context.Context, network, address string, config 
 	}
 	return t, nil
 }
+
+// overtaking is how long an answer that has arrived has to be read, once a Write has failed.
+const overtaking = 250 * time.Millisecond
+
+// answering is a connection on which an answer overtakes the error of a Write. Who refuses
+// an upload may close with bytes unread, which resets the connection; net/http would tell
+// of the broken pipe and not of the answer that came before it.
+type answering struct {
+	net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Write implements io.Writer.
+func (c *answering) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		t := time.NewTimer(overtaking)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-c.closed:
+		}
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *answering) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// NetConn is the connection under it.
+func (c *answering) NetConn() net.Conn { return c.Conn }
 
 func endpointAddress(e *url.URL) string {
 	if e.Port() != "" {
