@@ -35,8 +35,10 @@ func (h *handler) answer(ctx context.Context, x *exchange, p *permit, resp *http
 		return refusal.New(refusal.Unavailable, "AWS answered with an interim status %d, which is not carried on", resp.StatusCode)
 	}
 	res, err := h.masked(ctx, x, p, resp)
-	if resp.StatusCode >= 300 {
-		h.stopUpload(x, p)
+	if resp.StatusCode >= 300 && h.stopUpload(x, p) {
+		// net/http takes a read that ends by itself for a client that has left, and ends
+		// the context. What cuts a request off is in x.cut.
+		ctx = context.WithoutCancel(ctx)
 	}
 	if err != nil {
 		return err

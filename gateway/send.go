@@ -144,15 +144,16 @@ func (h *handler) send(ctx context.Context, x *exchange, p *permit, receipt *rec
 // stopUpload ends the reading of a body that is still coming in when AWS has refused
 // it. net/http holds the body's lock while it waits for the client, and writes no
 // answer without that lock: a client that pauses to see whether there is one would
-// wait for ever.
-func (h *handler) stopUpload(x *exchange, p *permit) {
+// wait for ever. It reports whether there was one.
+func (h *handler) stopUpload(x *exchange, p *permit) bool {
 	if p.body == nil || p.spool != nil || p.body.ended.Load() {
-		return
+		return false
 	}
 	x.w.Header().Set("Connection", "close")
 	if err := bound(x, time.Unix(1, 0), 0); err != nil {
 		h.Log.WarnContext(x.r.Context(), "the reading of an upload could not be ended", "requestID", x.id, "cause", err.Error())
 	}
+	return true
 }
 
 // unsent says why there is no answer.

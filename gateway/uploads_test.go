@@ -200,3 +200,42 @@ func TestRefusedChunksAreDrained(t *testing.T) {
 		t.Errorf("what came behind was taken for a request: %d reached AWS, and the client was told %q", len(requests), rest)
 	}
 }
+
+// Ending the read of an upload looks to net/http as if its client had left. The answer
+// that ended it is recorded and told all the same.
+func TestRefusedUploadIsRecorded(t *testing.T) {
+	r, _ := newScripted(t, rigOptions{policy: bodiesPolicy, extra: "record: {bodies: full}"}, func(w net.Conn, req *http.Request) bool {
+		_, _ = io.CopyN(io.Discard, req.Body, 64<<10)
+		_, _ = io.WriteString(w, whole("404 Not Found", "application/xml", "<Error><Code>NoSuchBucket</Code><Message>"+strings.Repeat("no ", 30<<10)+"</Message></Error>"))
+		_, _ = io.Copy(io.Discard, bufio.NewReader(w))
+		return false
+	})
+	for range 20 { // a third of them failed
+		c := r.tunnel(t, uploadHost, r.token())
+		_, err := io.WriteString(c, c.putHead("k", 8<<20)+strings.Repeat("x", 64<<10))
+		must(t, err)
+		if a := c.read(t, http.MethodPut); a.StatusCode != http.StatusNotFound || a.reason() != "" {
+			t.Fatalf("%d %s", a.StatusCode, a.reason())
+		}
+		_ = c.Close()
+	}
+}
+
+// AWS refuses an upload and closes with most of it unread: the connection is reset under
+// what is still written, and the answer, which came before, is told.
+func TestAnswerBeforeTheReset(t *testing.T) {
+	const size = 8 << 20
+	r, _ := newScripted(t, rigOptions{}, func(w net.Conn, req *http.Request) bool {
+		_, _ = io.CopyN(io.Discard, req.Body, 64<<10)
+		_, _ = io.WriteString(w, whole("403 Forbidden", "application/xml", "<Error><Code>AccessDenied</Code></Error>", "Connection: close"))
+		return false
+	})
+	for range 40 { // one in twelve failed
+		c := r.tunnel(t, uploadHost, r.token())
+		go func() { _, _ = io.WriteString(c, c.putHead("k", size)+strings.Repeat("x", size)) }()
+		if a := c.read(t, http.MethodPut); a.StatusCode != http.StatusForbidden || a.reason() != "" {
+			t.Fatalf("%d %s", a.StatusCode, a.reason())
+		}
+		_ = c.Close()
+	}
+}
