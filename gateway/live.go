@@ -90,7 +90,14 @@ func (h *handler) enter(ctx context.Context, x *exchange) (context.Context, erro
 	}
 	h.live.requests[l] = struct{}{}
 	h.live.mu.Unlock()
+	// Whoever reads the client's body would wait for it, and not see that it was cut.
+	still := context.AfterFunc(ctx, func() {
+		if errors.As(context.Cause(ctx), new(*refusal.Error)) {
+			_ = bound(x, time.Unix(1, 0), 0) // one that has no body
+		}
+	})
 	x.release = append(x.release, func() {
+		still() // first: the connection may be another request's from here on
 		h.live.mu.Lock()
 		delete(h.live.requests, l)
 		h.live.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -90,7 +91,7 @@ func TestNoWriteAfterRevoke(t *testing.T) {
 		for i := range 4 {
 			wait.Go(func() {
 				for {
-					x := &exchange{caller: h.caller, session: &identity.Session{ID: "s"}}
+					x := &exchange{r: httptest.NewRequest("GET", "/", nil), caller: h.caller, session: &identity.Session{ID: "s"}}
 					ctx, err := h.enter(t.Context(), x)
 					if err == nil {
 						var body io.Reader = strings.NewReader("judged")

@@ -535,3 +535,52 @@ func TestRevokedApprover(t *testing.T) {
 	}
 	passed(t, <-got, http.StatusOK)
 }
+
+// A revocation of the target reaches a request whose client pauses within its body: it
+// is told and ended, and not when the client has been waited for long enough. The
+// client's tunnel stays, as its caller may go on elsewhere.
+func TestRevokedWhileTheBodyPauses(t *testing.T) {
+	const revoke = `{"target":"dev","reason":"account under attack","for":"3m"}`
+	t.Run("upload", func(t *testing.T) {
+		read := make(chan struct{})
+		r, _ := newScripted(t, rigOptions{}, func(_ net.Conn, req *http.Request) bool {
+			_, _ = io.CopyN(io.Discard, req.Body, 64<<10)
+			close(read)
+			_, _ = io.Copy(io.Discard, req.Body)
+			return false
+		})
+		c := r.tunnel(t, uploadHost, r.token())
+		_, err := io.WriteString(c, c.putHead("k", 8<<20)+strings.Repeat("x", 64<<10))
+		must(t, err)
+		<-read
+		r.toldRevoked(t, c, http.MethodPut, revoke)
+	})
+	t.Run("judged", func(t *testing.T) {
+		r := newRig(t, rigOptions{})
+		c := r.tunnel(t, dynamoHost, r.token())
+		_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: "+dynamoHost+"\r\n"+c.signature("dev")+"\r\nX-Amz-Target: DynamoDB_20120810.GetItem\r\nContent-Type: application/x-amz-json-1.0\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+		must(t, err)
+		for _, want := range []string{"HTTP/1.1 100 Continue\r\n", "\r\n"} { // the gateway reads
+			if line, err := c.r.ReadString('\n'); line != want {
+				t.Fatalf("%q %v", line, err)
+			}
+		}
+		_, err = io.WriteString(c, "{")
+		must(t, err)
+		r.toldRevoked(t, c, http.MethodPost, revoke)
+		r.nothingSent(t)
+	})
+}
+
+// toldRevoked revokes, and fails unless the client is told so before it would be given
+// up.
+func (r *rig) toldRevoked(t *testing.T, c *tunnel, method, text string) {
+	t.Helper()
+	r.revoked(t, text)
+	must(t, c.SetReadDeadline(time.Now().Add(30*time.Second)))
+	a := c.read(t, method)
+	if a.StatusCode != http.StatusForbidden || !strings.Contains(string(a.body), "account under attack") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	r.exchange(t, a.id())
+}

@@ -129,6 +129,7 @@ type stallingBody struct {
 	timeout time.Duration
 	chunked bool
 	broken  atomic.Bool // net/http reads no more of it
+	ended   atomic.Bool // it was read to its end
 
 	mu    sync.Mutex // a read may begin while another goroutine bounds it
 	end   time.Time  // no read waits longer; zero: no end
@@ -137,8 +138,12 @@ type stallingBody struct {
 
 // Bound holds what is still read of the body to an end, and each read to a pause. A
 // read that waits is bounded, too. An end that has passed ends reading; a later one
-// takes it up again.
+// takes it up again, if only by Discard. A body that was read to its end is bounded by
+// nothing: net/http waits for the client's next request then.
 func (b *stallingBody) Bound(end time.Time, pause time.Duration) error {
+	if b.ended.Load() {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.end, b.pause = end, pause
@@ -163,6 +168,7 @@ func (b *stallingBody) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) {
 		// From here on the server itself reads, to notice that the client went away.
 		// After any other error the deadline stays: the server reads what is left.
+		b.ended.Store(true)
 		_ = b.c.SetReadDeadline(time.Time{})
 	}
 	if b.chunked && errors.Is(err, os.ErrDeadlineExceeded) {
