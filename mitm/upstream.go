@@ -192,15 +192,15 @@ func (p *pool) RoundTrip(r *http.Request) (*http.Response, error) {
 	if p.u.Endpoint != nil {
 		clone.URL.Scheme = p.u.Endpoint.Scheme
 	}
-	if replayable(clone) {
-		// net/http sends such a request a second time when a kept connection breaks
-		// under it. A request is on record once and goes out once, and an AWS query
-		// GET can be a write. A body that cannot be had twice prevents it; an empty
-		// one is left out on the wire.
-		clone.GetBody = nil
-		if clone.Body == nil || clone.Body == http.NoBody {
-			clone.Body = io.NopCloser(strings.NewReader(""))
-		}
+	// net/http sends some requests a second time when a kept connection breaks under
+	// them. A request is on record once and goes out once, and an AWS query GET can be a
+	// write. A body that cannot be had twice prevents it; an empty one is left out on the
+	// wire.
+	clone.GetBody = nil
+	if empty := clone.Body == nil || clone.Body == http.NoBody; empty && replayable(clone) {
+		clone.Body = io.NopCloser(strings.NewReader(""))
+	} else if empty && (clone.Header["Idempotency-Key"] != nil || clone.Header["X-Idempotency-Key"] != nil) {
+		return nil, errors.New("mitm: net/http would send a request with such a header again")
 	}
 	resp, err := p.t.RoundTrip(clone)
 	if err != nil {

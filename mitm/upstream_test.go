@@ -317,6 +317,26 @@ func TestUpstreamAnswers(t *testing.T) {
 	}
 }
 
+// These headers tell net/http that any method may be sent again, by being there.
+func TestNothingIsReplayedForItsKey(t *testing.T) {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		for _, body := range []string{"", "x"} {
+			u, arrived := scripted(t, ok)
+			fetch(t, u.For("k"), request(t, "GET", "https://"+host+"/first", ""))
+			<-arrived
+			req := request(t, "POST", "https://"+host+"/second", body)
+			req.Header.Set(name, "1")
+			if resp, err := u.For("k").RoundTrip(req); err == nil {
+				_ = resp.Body.Close()
+				t.Errorf("%s %q: the broken connection was hidden", name, body)
+			}
+			if want := len(body); len(arrived) != want {
+				t.Errorf("%s %q: %d requests arrived, want %d", name, body, len(arrived), want)
+			}
+		}
+	}
+}
+
 // Big answers to requests with bodies are never cut, with the server's connection
 // on one side and the transport's on the other.
 func TestBigAnswers(t *testing.T) {
