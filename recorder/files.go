@@ -18,8 +18,8 @@ const (
 	maxLine = 16 << 20 // bytes; a longer line is not read and is named as damaged
 )
 
-// validSession accepts a ULID or "none": nothing else names a session.
-func validSession(session string) error {
+// ValidSession accepts what names a session: a ULID or "none".
+func ValidSession(session string) error {
 	if session != event.NoSession && !event.ValidID(session) {
 		return fmt.Errorf("session %.40q is not a ULID", session)
 	}

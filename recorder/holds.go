@@ -64,7 +64,7 @@ func readHolds(dir string) (h holds, err error) {
 		all = append(all, o.Hold)
 	}
 	for _, o := range all {
-		if err := validSession(o.Session); err != nil {
+		if err := ValidSession(o.Session); err != nil {
 			return holds{}, fmt.Errorf("%s: %w", filepath.Join(dir, holdsFile), err)
 		}
 	}

@@ -24,7 +24,7 @@ func (s *Store) importSessions() error {
 	}
 	var names []string
 	for _, e := range entries {
-		if id, ok := strings.CutSuffix(e.Name(), suffix); ok && validSession(id) == nil {
+		if id, ok := strings.CutSuffix(e.Name(), suffix); ok && ValidSession(id) == nil {
 			names = append(names, e.Name())
 		}
 	}

@@ -79,7 +79,7 @@ func readPacked(f io.ReaderAt, offset int64, whole bool) (packed, []byte, error)
 	}
 	p := packed{sum: [32]byte(head[4:36]), size: binary.BigEndian.Uint32(head[36:]), stored: binary.BigEndian.Uint32(head[40:]),
 		time: int64(binary.BigEndian.Uint64(head[44:])), session: strings.TrimRight(string(head[52:78]), " "), offset: offset}
-	if string(head[:4]) != packMagic || p.stored > maxStored || p.size > event.MaxChunk || validSession(p.session) != nil {
+	if string(head[:4]) != packMagic || p.stored > maxStored || p.size > event.MaxChunk || ValidSession(p.session) != nil {
 		return packed{}, nil, errPacked
 	}
 	if !whole {

@@ -24,6 +24,9 @@ func (f Filter) match(e event.Event) bool {
 	return (f.Subject == "" || u.Subject == f.Subject) && (f.Label == "" || u.Label == f.Label) && (f.Kind == "" || e.Kind() == f.Kind)
 }
 
+// ErrForbidden is Tail's where NATS does not let its user read events.
+var ErrForbidden = errors.New("NATS does not permit this user to follow events: it takes the credentials of an operator or a recorder, such as state_dir/nats/operator.creds")
+
 // Tail calls fn for each event that is recorded from now on, until ctx ends (then
 // nil) or fn fails. The connection is the recorder's or the operator's. bad, if
 // set, is told of messages that are no events.
@@ -36,7 +39,7 @@ func Tail(ctx context.Context, nc *nats.Conn, prefix string, f Filter, fn func(e
 	}
 	subject := prefix + ".events.>"
 	if f.Session != "" {
-		if err := validSession(f.Session); err != nil {
+		if err := ValidSession(f.Session); err != nil {
 			return err
 		}
 		subject = prefix + ".events." + f.Session + ".>"
@@ -45,9 +48,24 @@ func Tail(ctx context.Context, nc *nats.Conn, prefix string, f Filter, fn func(e
 	if err != nil {
 		return fmt.Errorf("follow events: %w", err)
 	}
-	cons, err := js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
+	making, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	before := nc.ErrorHandler()
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		// NATS tells of it here alone: who asked would wait for an answer in vain.
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			cancel(ErrForbidden)
+		} else if before != nil {
+			before(nc, sub, err)
+		}
+	})
+	defer nc.SetErrorHandler(before)
+	cons, err := js.OrderedConsumer(making, Stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverNewPolicy,
 	})
+	if errors.Is(context.Cause(making), ErrForbidden) {
+		return ErrForbidden
+	}
 	if err != nil {
 		return fmt.Errorf("follow events of stream %s: %w", Stream, err)
 	}

@@ -69,6 +69,20 @@ func TestTail(t *testing.T) {
 	}
 }
 
+// A user that may not read events is told so, and at once.
+func TestTailForbidden(t *testing.T) {
+	s := start(t, t.TempDir(), "")
+	publisher(t, s) // makes the stream
+	nc, err := bus.Connect(t.Context(), bus.Options{Role: bus.Approver, URL: s.URL(), CredsFile: s.CredsFile(bus.Approver)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := recorder.Tail(t.Context(), nc, "", recorder.Filter{}, func(event.Event) error { return nil }, nil); !errors.Is(err, recorder.ErrForbidden) {
+		t.Errorf("%v", err)
+	}
+}
+
 // A stream of another name that acknowledges our events is not ours: the request
 // behind them must not be sent.
 func TestRogueStream(t *testing.T) {

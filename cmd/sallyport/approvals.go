@@ -35,16 +35,9 @@ type approver struct {
 }
 
 func (n *natsFlags) approver(cmd *cobra.Command) (*approver, error) {
-	o, prefix, conf, err := n.options(cmd, bus.Approver)
+	conn, prefix, conf, err := n.connect(cmd, bus.Approver)
 	if err != nil {
 		return nil, err
-	}
-	if o.CredsFile == "" && o.CertFile == "" {
-		return nil, &usageError{errors.New("--creds: give the NATS credentials of an approver"), cmd.CommandPath()}
-	}
-	conn, err := bus.Connect(cmd.Context(), o)
-	if err != nil {
-		return nil, noNATS(err)
 	}
 	c, err := approvals.NewClient(approvals.ClientOptions{Conn: conn, Prefix: prefix})
 	if err != nil {

@@ -179,6 +179,19 @@ func trialOff(t *testing.T) {
 	edit(t, "sallyport.yaml", "local: true", "issuers: [{issuer: \"https://idp.example.com/\", audience: sallyport}]\n  local: false")
 }
 
+// Credentials that a configuration has are those of its own role, not of who looks.
+func TestTailWithoutCredentials(t *testing.T) {
+	newUser(t)
+	for args, want := range map[string]string{
+		"sessions tail --nats nats://127.0.0.1:1":      "--creds: give the NATS credentials of an operator",
+		"sessions tail --nats nats://127.0.0.1:1 01M8": `session "01M8" is not a ULID: give a whole id, which `,
+	} {
+		if r := do(t, strings.Fields(args)...); r.code != exitUsage || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+}
+
 // occupy takes the port that stands after key, in place of the one there.
 func occupy(t *testing.T, host, key string) {
 	t.Helper()

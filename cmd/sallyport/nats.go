@@ -56,6 +56,21 @@ func (n *natsFlags) options(cmd *cobra.Command, role bus.Role) (bus.Options, str
 	return o, cmp.Or(n.prefix, conf.NATS.SubjectPrefix), conf, err
 }
 
+// connect opens the connection of a command that acts in this role.
+func (n *natsFlags) connect(cmd *cobra.Command, role bus.Role) (nc *bus.Conn, prefix string, conf *config.Config, err error) {
+	o, prefix, conf, err := n.options(cmd, role)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	if o.CredsFile == "" && o.CertFile == "" {
+		return nil, "", nil, &usageError{fmt.Errorf("--creds: give the NATS credentials of an %s", role), cmd.CommandPath()}
+	}
+	if nc, err = bus.Connect(cmd.Context(), o); err != nil {
+		return nil, "", nil, noNATS(err)
+	}
+	return nc, prefix, conf, nil
+}
+
 func noNATS(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // of the credentials, and not of the server
 		return err

@@ -43,16 +43,9 @@ agent that can choose its label is stopped by its subject.`,
 			if gateways < 0 {
 				return &usageError{errors.New("--gateways is a number of gateways"), cmd.CommandPath()}
 			}
-			opts, prefix, _, err := nats.options(cmd, bus.Operator)
+			conn, prefix, _, err := nats.connect(cmd, bus.Operator)
 			if err != nil {
 				return err
-			}
-			if opts.CredsFile == "" && opts.CertFile == "" {
-				return &usageError{errors.New("--creds: give the NATS credentials of an operator"), cmd.CommandPath()}
-			}
-			conn, err := bus.Connect(cmd.Context(), opts)
-			if err != nil {
-				return noNATS(err)
 			}
 			defer conn.Close()
 			replies, err := revocation.Send(cmd.Context(), conn, prefix, o, gateways)

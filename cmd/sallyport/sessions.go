@@ -179,13 +179,12 @@ credentials are found under state_dir; otherwise give --nats and --creds.`,
 			if len(args) == 1 {
 				filter.Session = args[0]
 			}
-			o, prefix, _, err := nats.options(cmd, bus.Operator)
+			if err := recorder.ValidSession(filter.Session); err != nil && filter.Session != "" {
+				return &usageError{fmt.Errorf("%w: give a whole id, which `sallyport sessions list` has, or \"none\"", err), cmd.CommandPath()}
+			}
+			conn, prefix, _, err := nats.connect(cmd, bus.Operator)
 			if err != nil {
 				return err
-			}
-			conn, err := bus.Connect(cmd.Context(), o)
-			if err != nil {
-				return noNATS(err)
 			}
 			defer conn.Close()
 			err = recorder.Tail(cmd.Context(), conn, prefix, filter, func(e event.Event) error {

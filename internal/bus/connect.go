@@ -25,6 +25,9 @@ type Options struct {
 	Log       *slog.Logger // nil discards
 }
 
+// Conn is a connection to NATS, for those who only hand it on.
+type Conn = nats.Conn
+
 // Connect connects once, and fails with a reason if that fails. Later it
 // reconnects for as long as it takes. While away nothing is buffered: a publish
 // fails at once, so that the request behind it is refused and not forgotten.
