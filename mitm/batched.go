@@ -23,7 +23,8 @@ var batches = sync.Pool{New: func() any { b := make([]byte, atOnce); return &b }
 // Read or Write lasts, or more has arrived than it could take.
 type batched struct {
 	*tls.Conn
-	wire *wire
+	wire  *wire
+	whole bool // an end without a close_notify is an error (RFC 9112, section 9.8)
 
 	reading sync.Mutex
 	writing sync.Mutex
@@ -43,6 +44,14 @@ func (c *batched) NetConn() net.Conn { return c.wire.Conn }
 func (c *batched) Read(p []byte) (int, error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
+	n, err := c.read(p)
+	if errors.Is(err, io.EOF) && c.whole && c.wire.ended {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+func (c *batched) read(p []byte) (int, error) {
 	if len(p) <= record {
 		n, err := c.Conn.Read(p)
 		c.wire.give()
@@ -126,6 +135,7 @@ type wire struct {
 	net.Conn
 
 	// guarded by batched.reading
+	ended bool // by the other side, and not within TLS
 	ahead bool // read as much as there is, into in
 	ready bool // read only what is there
 	in    *[]byte
@@ -143,12 +153,15 @@ func (w *wire) Read(p []byte) (int, error) {
 		case w.ready:
 			return 0, errNothing
 		case !w.ahead:
-			return w.Conn.Read(p)
+			n, err := w.Conn.Read(p)
+			w.ended = errors.Is(err, io.EOF)
+			return n, err
 		}
 		if w.in == nil {
 			w.in, _ = batches.Get().(*[]byte)
 		}
 		n, err := w.Conn.Read(*w.in)
+		w.ended = errors.Is(err, io.EOF)
 		if n == 0 {
 			return 0, err
 		}

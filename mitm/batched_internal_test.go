@@ -139,6 +139,36 @@ func TestBatchedCarries(t *testing.T) {
 	}
 }
 
+// crypto/tls takes a connection that was cut between two records for one that was
+// closed. An answer that ends with its connection would look complete.
+func TestBatchedCutOff(t *testing.T) {
+	for _, size := range []int{100, 3 * atOnce} { // of the buffer
+		for name, c := range map[string]struct {
+			end  func(*ends) error
+			want error
+		}{
+			"closed":   {func(e *ends) error { return e.peer.CloseWrite() }, io.EOF},
+			"cut off":  {func(e *ends) error { return e.far.Close() }, io.ErrUnexpectedEOF},
+			"and both": {func(e *ends) error { return e.peer.Close() }, io.EOF},
+		} {
+			e := newEnds(t, tls.VersionTLS13)
+			e.ours.whole = true
+			_, err := e.peer.Write(noise(1000))
+			check(t, err)
+			check(t, c.end(e))
+			total := 0
+			for buf := make([]byte, size); err == nil; {
+				var n int
+				n, err = e.ours.Read(buf)
+				total += n
+			}
+			if total != 1000 || !errors.Is(err, c.want) {
+				t.Errorf("%s: %d bytes, %v, want %v", name, total, err, c.want)
+			}
+		}
+	}
+}
+
 // Many records take one call, small ones do not wait for company, and what has
 // arrived is given although the next record is there only in part.
 func TestBatchedCalls(t *testing.T) {

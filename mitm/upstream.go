@@ -124,6 +124,7 @@ func (u *Upstream) dialTLS(ctx context.Context, network, address string, config 
 	config = config.Clone()
 	config.ServerName = host
 	t := newBatched(c, tls.Client, config)
+	t.whole = true // an answer may say where it ends by that alone
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	if err := t.HandshakeContext(ctx); err != nil {
