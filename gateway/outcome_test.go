@@ -30,7 +30,7 @@ func TestRetryGetsTheOutcome(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 1s"})
+			r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 			a := newApprover(t, r)
 			pending := a.messages("pending")
 			first := r.leaves(t, a, pending, s, test.first)
@@ -86,7 +86,8 @@ func TestRetryGetsTheError(t *testing.T) {
 // A retry that arrives although the answer was written to its end: the SDK says by its
 // id that it did not have it. Another call of the SDK is another call.
 func TestAnswerLostOnTheWay(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
 	c := r.start(t, "x", "inv-1")
@@ -101,7 +102,8 @@ func TestAnswerLostOnTheWay(t *testing.T) {
 
 // An outcome is the session's: another label of the same subject is asked for anew.
 func TestOutcomeIsTheSessions(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	r.leaves(t, a, a.messages("pending"), s, "inv-1")
 	s.answer <- whole("200 OK", jsonOne, stored)
@@ -117,7 +119,8 @@ func TestOutcomeIsTheSessions(t *testing.T) {
 
 // A grant is for executions: an outcome that is given does not use it up.
 func TestOutcomeUsesNoGrant(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
 	refused(t, r.again(t, "inv-1"), http.StatusForbidden, "pending")
@@ -145,7 +148,8 @@ func TestOutcomeUsesNoGrant(t *testing.T) {
 
 // Where nobody knows what became of a call, it is asked for anew, and people are told.
 func TestOutcomeNotKnown(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
 	first := r.leaves(t, a, pending, s, "inv-1")
@@ -165,7 +169,8 @@ func TestOutcomeNotKnown(t *testing.T) {
 // A gateway that dies between the leave and the outcome: its retry waits until it is
 // taken for dead, and people are told.
 func TestGatewayDiesOnTheWay(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	pending := newApprover(t, r).messages("pending")
 	refused(t, r.again(t, "inv-1"), http.StatusForbidden, "pending")
 	p := pendingOf(t, pending())
@@ -199,7 +204,8 @@ func TestGatewayDiesOnTheWay(t *testing.T) {
 // Of what could not be sent there is no outcome to wait for, and nobody is asked again: the
 // approval is not used up, is good for one call, and ends in its time.
 func TestNothingSentUsesNothingUp(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
 	r.aws.SetFaults(awstest.Faults{STSDenied: true})
@@ -231,7 +237,8 @@ func (r *rig) askedAnew(t *testing.T, invocation string, before *event.ApprovalP
 
 // What a revoked caller could not send is not left for after the lifting.
 func TestRevokedLeaveIsNotReturned(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
 	gate, arrived := make(chan struct{}), make(chan struct{}, 10)
@@ -251,7 +258,8 @@ func TestRevokedLeaveIsNotReturned(t *testing.T) {
 
 // An outcome has its end, as the approval has.
 func TestOutcomeExpires(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
 	r.leaves(t, a, pending, s, "inv-1")

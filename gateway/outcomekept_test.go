@@ -90,7 +90,8 @@ func TestKeptAnswerIsMasked(t *testing.T) {
 // An answer that is too large leaves its status, and the retry is told so. It is not
 // sent a second time.
 func TestLargeAnswerIsNotKept(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	pending := a.messages("pending")
 	p := r.leaves(t, a, pending, s, "inv-1")
@@ -146,7 +147,7 @@ func TestStreamIsSeenThrough(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			go1, go2 := make(chan struct{}), make(chan struct{})
-			r, s := newScripted(t, rigOptions{policy: askReads, approvals: "hold: 300ms", extra: test.mask}, func(w net.Conn, r *http.Request) bool {
+			r, s := newScripted(t, rigOptions{policy: askReads, approvals: "hold: 3s", extra: test.mask}, func(w net.Conn, r *http.Request) bool {
 				head := "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 				if test.length != "" {
 					_, _ = io.WriteString(w, head+"Content-Length: "+test.length+"\r\n\r\n"+first)

@@ -30,7 +30,8 @@ func TestRetryWaitsForTheOutcome(t *testing.T) {
 }
 
 func TestRetryThatCannotWait(t *testing.T) {
-	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 300ms"})
+	t.Parallel()
+	r, s := newSlow(t, rigOptions{policy: askPolicy, approvals: "hold: 3s"})
 	a := newApprover(t, r)
 	r.leaves(t, a, a.messages("pending"), s, "inv-1")
 	x := r.again(t, "inv-1")
