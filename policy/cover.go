@@ -110,7 +110,7 @@ func (c Cover) CoversShown(actions, arns []string) error {
 func (c Cover) action(name string) bool {
 	lower := strings.ToLower(name)
 	for _, a := range c.actions {
-		if Match(string(a), lower) {
+		if a.matches(lower) {
 			return true
 		}
 	}

@@ -108,6 +108,12 @@ func parse(files []File) (*Engine, strictyaml.Problems) {
 			}
 			path := fmt.Sprintf("rules[%d]", i)
 			r.file, r.position = f.Name, d.Position(path)
+			for i := range r.Actions {
+				r.actionAt = append(r.actionAt, d.Position(fmt.Sprintf("%s.actions[%d]", path, i)))
+			}
+			for i := range r.Resources {
+				r.arnAt = append(r.arnAt, d.Position(fmt.Sprintf("%s.resources[%d]", path, i)))
+			}
 			r.validate(d, path)
 			if first, ok := seen[r.Name]; ok && r.Name != "" {
 				d.Errorf(path+".name", "the name %s is taken by the rule at %s:%d", r.Name, first.file, first.position.Line)

@@ -44,9 +44,9 @@ func matchAny(globs []Glob, text string) bool {
 	return false
 }
 
-// ActionGlob is a pattern over IAM actions, in lower case: IAM compares actions
-// without regard to case (IAM User Guide, "IAM JSON policy elements: Action").
-type ActionGlob string
+// ActionGlob is a pattern over IAM actions. It is compared in lower case: IAM compares
+// actions without regard to case (IAM User Guide, "IAM JSON policy elements: Action").
+type ActionGlob struct{ text, lower string }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (a *ActionGlob) UnmarshalText(text []byte) error {
@@ -54,7 +54,7 @@ func (a *ActionGlob) UnmarshalText(text []byte) error {
 	if err := checkPattern(s); err != nil {
 		return err
 	}
-	*a = ActionGlob(strings.ToLower(s))
+	*a = ActionGlob{s, strings.ToLower(s)}
 	if s == "*" {
 		return nil
 	}
@@ -65,6 +65,12 @@ func (a *ActionGlob) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// String is the pattern as written.
+func (a ActionGlob) String() string { return a.text }
+
+// matches compares with an action in lower case.
+func (a ActionGlob) matches(lower string) bool { return Match(a.lower, lower) }
+
 func onlyActionRunes(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '*' || r == '?')
@@ -73,7 +79,7 @@ func onlyActionRunes(s string) bool {
 
 // service is the literal service of the pattern, "" where it has a wildcard.
 func (a ActionGlob) service() string {
-	s, _, _ := strings.Cut(string(a), ":")
+	s, _, _ := strings.Cut(a.lower, ":")
 	if strings.ContainsAny(s, "*?") {
 		return ""
 	}

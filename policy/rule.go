@@ -91,6 +91,8 @@ type Rule struct {
 
 	file      string
 	position  strictyaml.Position
+	actionAt  []strictyaml.Position // of each of Actions
+	arnAt     []strictyaml.Position // of each of Resources
 	condition condition
 }
 
@@ -237,7 +239,7 @@ func (q *question) holds(r *Rule) answer {
 func (r *Rule) against(in *question, n *need, restrict bool) mismatch {
 	deny := restrict
 	switch {
-	case !slices.ContainsFunc(r.Actions, func(a ActionGlob) bool { return Match(string(a), n.lower) }):
+	case !slices.ContainsFunc(r.Actions, func(a ActionGlob) bool { return a.matches(n.lower) }):
 		return wrongAction
 	case !matchAny(r.Targets, in.Target):
 		return wrongTarget

@@ -149,6 +149,59 @@ func (s *Service) Detail(operation string) (*Detail, error) {
 	return d, nil
 }
 
+// Needs are the names in what an operation needs.
+type Needs struct {
+	Permissionless bool
+	Deprecated     bool
+	Actions        []string // of its rows, in their order
+	Services       []string // in the ARN templates of their resource types
+}
+
+// Needs of each operation of Services[i]. Nothing of them is kept here: they are asked
+// for rarely, and then of many services that no request may ever be for.
+func (c *Catalog) Needs(i int) (map[string]Needs, error) {
+	info := c.Services[i]
+	at := info.Offset + info.Bindings
+	var bindings map[string]struct {
+		Permissionless bool `json:"permissionless"`
+		Deprecated     bool `json:"deprecated"`
+	}
+	var details map[string]struct {
+		IAM []struct {
+			Action    string `json:"action"`
+			Resources []struct {
+				ARN string `json:"arn"`
+			} `json:"resources"`
+		} `json:"iam"`
+	}
+	for _, part := range []struct {
+		from, to int
+		into     any
+	}{{info.Offset, at, &bindings}, {at, at + info.Details, &details}} {
+		b, err := expand(c.archive[part.from:part.to])
+		if err == nil {
+			err = json.Unmarshal(b, part.into)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the API catalog's %s: %w", info.ID, err)
+		}
+	}
+	out := make(map[string]Needs, len(bindings))
+	for name, op := range bindings {
+		n := Needs{Permissionless: op.Permissionless, Deprecated: op.Deprecated}
+		for _, row := range details[name].IAM {
+			n.Actions = append(n.Actions, row.Action)
+			for _, r := range row.Resources {
+				if f := strings.SplitN(r.ARN, ":", 4); len(f) == 4 {
+					n.Services = append(n.Services, f[2])
+				}
+			}
+		}
+		out[name] = n
+	}
+	return out, nil
+}
+
 // Shapes are the input shapes of s, which Operation.Input and other shapes index.
 func (s *Service) Shapes() (*Shapes, error) {
 	s.shapesOnce.Do(func() {

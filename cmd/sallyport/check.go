@@ -13,6 +13,8 @@ import (
 
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/internal/server"
+	"github.com/sallyport/sallyport/internal/strictyaml"
+	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/recorder"
 )
 
@@ -35,12 +37,19 @@ ready: the health check of containers, which have no other command.`,
 			if err := errors.Join(conf.Check(), err, recorder.CheckGatewayKey(conf.StateDir)); err != nil {
 				return err
 			}
+			warnings := append(conf.Warnings(), conf.ApprovalWarnings(engine.Asks())...)
 			if running {
 				if err := ready(cmd.Context(), conf); err != nil {
 					return err
 				}
+			} else { // a health check comes every few seconds, and the log has said it
+				unknown, err := unknownNames(conf, engine)
+				if err != nil {
+					return err
+				}
+				warnings = append(warnings, unknown...)
 			}
-			for _, w := range append(conf.Warnings(), conf.ApprovalWarnings(engine.Asks())...) {
+			for _, w := range warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "ok: %s, %s (policy version %.12s)\n",
@@ -51,6 +60,15 @@ ready: the health check of containers, which have no other command.`,
 	configFlag(c, &path)
 	c.Flags().BoolVar(&running, "ready", false, "ask /readyz at admin.listen, too")
 	return c
+}
+
+// unknownNames are what in the rules matches nothing.
+func unknownNames(conf *config.Config, engine *policy.Engine) ([]strictyaml.Problem, error) {
+	ids, err := server.NewIdentifier(conf)
+	if err != nil {
+		return nil, err
+	}
+	return engine.Unknown(ids)
 }
 
 // ready asks the running process.

@@ -164,6 +164,39 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// A misspelt action or resource in a rule protects nothing: check says so, and goes on.
+func TestCheckWarnsOfWhatMatchesNothing(t *testing.T) {
+	initialise(t)
+	if r := do(t, "check"); r.code != exitDone || strings.Contains(r.stderr, "rule ") {
+		t.Errorf("of what init wrote: %+v", r)
+	}
+	write(t, "policy.yaml", `rules:
+  - {name: all-of-s3, who: {groups: [ai-agents]}, targets: [dev], actions: ["s3:*"], effect: allow}
+  - name: no-deletes
+    who: {subjects: ["*"]}
+    targets: ["*"]
+    actions: ["s3:DeletObject"]
+    resources: ["arn:aws:s4:::acme"]
+    effect: deny
+`)
+	r := do(t, "check")
+	if r.code != exitDone || !strings.HasPrefix(r.stdout, "ok: 1 target, 2 rules (") {
+		t.Errorf("%+v", r)
+	}
+	for _, want := range []string{
+		`policy.yaml:6:15: rule no-deletes: the action "s3:DeletObject" matches none`, "did you mean s3:DeleteObject?\n",
+		`policy.yaml:7:17: rule no-deletes: the resource "arn:aws:s4:::acme" matches nothing`,
+	} {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("want %q in\n%s", want, r.stderr)
+		}
+	}
+	if n := strings.Count(r.stderr, ": rule "); n != 2 {
+		t.Errorf("%d warnings of rules:\n%s", n, r.stderr)
+	}
+	clean(t, r)
+}
+
 // With the trial issuer off and no flag, where tokens come from is left to say.
 func TestNoSourceOfTokens(t *testing.T) {
 	initialise(t)

@@ -47,6 +47,9 @@ func TestInit(t *testing.T) {
 		t.Errorf("init --dir: %s", out)
 	}
 	r := do(t, "check", "--config", "a/b/sallyport.yaml")
+	if strings.Contains(r.stderr, ": rule ") {
+		t.Errorf("of its own rules: %+v", r)
+	}
 	if r.code != exitDone || !strings.HasPrefix(r.stdout, "ok: 1 target, 3 rules (policy version ") || !strings.Contains(r.stderr, "warning: a/b/sallyport.yaml:") {
 		t.Errorf("check: %+v", r)
 	}
@@ -373,6 +376,9 @@ func TestDemoKeep(t *testing.T) {
 	t.Chdir(dir)
 	if r := do(t, "run", "--", "true"); r.code != exitDone {
 		t.Errorf("run: %+v", r)
+	}
+	if r := do(t, "check"); r.code != exitDone || strings.Contains(r.stderr, ": rule ") {
+		t.Errorf("check: %+v", r)
 	}
 	t.Chdir(t.TempDir())
 	if code := stop(); code != exitDone {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -97,6 +99,22 @@ func LoadPolicy(c *config.Config) (*policy.Engine, error) {
 		return nil, err
 	}
 	return e, e.CheckTests()
+}
+
+// loadPolicy is LoadPolicy that logs what in the rules matches nothing.
+func loadPolicy(ctx context.Context, c *config.Config, ids *awsapi.Identifier, log *slog.Logger) (*policy.Engine, error) {
+	e, err := LoadPolicy(c)
+	if err != nil {
+		return nil, err
+	}
+	unknown, err := e.Unknown(ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range unknown {
+		log.WarnContext(ctx, "a rule names what AWS does not have", "warning", w.String())
+	}
+	return e, nil
 }
 
 // GatewayURL is where an agent on this machine reaches the gateway.

@@ -128,7 +128,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rules, err := newLivePolicy(c.Policy.Files, func() (*policy.Engine, error) { return LoadPolicy(c) }, s.opts.Log, s.registry)
+	rules, err := newLivePolicy(c.Policy.Files, func() (*policy.Engine, error) { return loadPolicy(ctx, c, ids, s.opts.Log) }, s.opts.Log, s.registry)
 	if err != nil {
 		return err
 	}

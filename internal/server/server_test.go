@@ -1,11 +1,13 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -165,6 +168,55 @@ func TestEverythingInOneProcess(t *testing.T) {
 	if _, err := net.Dial("tcp", s.Proxy.String()); err == nil {
 		t.Error("the proxy listens after Close")
 	}
+}
+
+// Rules that match nothing are in the log when they are loaded, and when they are again.
+func TestUnknownNamesAreLogged(t *testing.T) {
+	c := configure(t, startAWS(t), loopback)
+	misspelt := func(action string) {
+		t.Helper()
+		text := policyText + "  - {name: no-deletes, who: {subjects: [\"*\"]}, targets: [\"*\"], actions: [\"" + action + "\"], effect: deny}\n"
+		if err := os.WriteFile(c.Policy.Files[0], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	misspelt("s3:DeletObject")
+	var log lockedBuffer
+	o := options(c, server.RoleGateway, server.RoleRecorder)
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	s, err := server.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if got := log.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "policy.yaml:3:") || !strings.Contains(got, "did you mean s3:DeleteObject?") || strings.Contains(got, "rule tables") {
+		t.Errorf("at the start:\n%s", got)
+	}
+	misspelt("s3:DeletBucket")
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), "did you mean s3:DeleteBucket?"); {
+		if time.Now().After(end) {
+			t.Fatalf("after a change:\n%s", log.String())
+		}
+		time.Sleep(10 * time.Millisecond) // the files are looked at every other second
+	}
+}
+
+// lockedBuffer is a log that can be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // A recorder of its own, with nothing but the URL and its creds file.
