@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type Options struct {
 	Dir     string // made when missing; "" is the current folder
 	RoleARN string // of target dev; "" is PlaceholderRole
 	Region  string // of target dev; "" is us-east-1
+	Command string // how sallyport is started in a shell; "" is sallyport
 }
 
 // Init writes sallyport.yaml and policy.yaml and returns what to do next. When
@@ -63,7 +65,7 @@ func Init(o Options) (nextSteps string, err error) {
 	if err := writeNew(o.Dir, map[string][]byte{"sallyport.yaml": conf.Bytes(), "policy.yaml": []byte(policyTemplate)}); err != nil {
 		return "", err
 	}
-	return nextStepsText(o.Dir, data.RoleARN, data.Placeholder), nil
+	return nextStepsText(cmp.Or(o.Command, "sallyport"), o.Dir, data.RoleARN, data.Placeholder), nil
 }
 
 // writeNew writes files that must not exist yet, readable by their owner alone.
@@ -93,7 +95,7 @@ func writeNew(dir string, files map[string][]byte) error {
 	return nil
 }
 
-func nextStepsText(dir, role string, placeholder bool) string {
+func nextStepsText(command, dir, role string, placeholder bool) string {
 	conf := filepath.Join(dir, "sallyport.yaml")
 	flag := ""
 	if filepath.Clean(dir) != "." {
@@ -111,9 +113,9 @@ func nextStepsText(dir, role string, placeholder bool) string {
    and in another account, or with the account as the principal, the identity's own
    policy must allow the same two actions on the role.`,
 		"Look through "+filepath.Join(dir, "policy.yaml")+": it lets the group ai-agents read, and nothing else.",
-		"sallyport check"+flag,
-		"sallyport serve"+flag,
-		"In another terminal: sallyport run"+flag+" -- aws sts get-caller-identity",
+		command+" check"+flag,
+		command+" serve"+flag,
+		"In another terminal: "+command+" run"+flag+" -- aws sts get-caller-identity",
 	)
 	var b strings.Builder
 	b.WriteString("Next:\n")

@@ -18,7 +18,7 @@ verified.
 Loopback only.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo.Run(cmd.Context(), demo.Options{Out: cmd.OutOrStdout(), Keep: keep})
+			return demo.Run(cmd.Context(), demo.Options{Out: cmd.OutOrStdout(), Keep: keep, Command: command()})
 		},
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave it up until Ctrl-C")

@@ -19,6 +19,7 @@ func newInit() *cobra.Command {
 Files that are there already are never overwritten.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Command = command()
 			next, err := config.Init(o)
 			if err != nil {
 				return err

@@ -34,7 +34,7 @@ func TestInit(t *testing.T) {
 	newUser(t)
 	out := must(t, "init")
 	for _, want := range []string{"SHA-256 fingerprint", "sts:AssumeRole", "sts:SetSourceIdentity", "Principal", "set targets.dev.role_arn",
-		"sallyport check\n", "sallyport serve\n", "sallyport run -- aws sts get-caller-identity\n"} {
+		". " + command() + " check\n", ". " + command() + " serve\n", ": " + command() + " run -- aws sts get-caller-identity\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("init does not say %q:\n%s", want, out)
 		}
@@ -43,7 +43,7 @@ func TestInit(t *testing.T) {
 		t.Errorf("init asks for a permission that is not needed:\n%s", out)
 	}
 	out = must(t, "init", "--dir", "a/b", "--role-arn", "arn:aws-cn:iam::444455556666:role/x", "--region", "cn-north-1")
-	if !strings.Contains(out, "sallyport serve --config a/b/sallyport.yaml\n") || strings.Contains(out, "an example") {
+	if !strings.Contains(out, command()+" serve --config a/b/sallyport.yaml\n") || strings.Contains(out, "an example") {
 		t.Errorf("init --dir: %s", out)
 	}
 	r := do(t, "check", "--config", "a/b/sallyport.yaml")
@@ -367,11 +367,16 @@ func TestDemo(t *testing.T) {
 func TestDemoKeep(t *testing.T) {
 	newUser(t)
 	out, errs, stop := start(t, "demo", "--keep")
-	until(t, "the hint", func() bool { return strings.Contains(out.String(), "sallyport sessions show\n") || errs.String() != "" })
+	until(t, "the hint", func() bool { return strings.Contains(out.String(), " sessions show\n") || errs.String() != "" })
 	_, after, _ := strings.Cut(out.String(), "\n  cd ")
 	dir, _, _ := strings.Cut(after, "\n")
 	if dir == "" {
 		t.Fatalf("%s\n%s", out, errs)
+	}
+	for _, line := range []string{"run -- aws s3 ls\n", "run -- aws s3 cp sallyport.yaml ", "approvals watch\n", "sessions show\n"} {
+		if want := "\n  " + command() + " " + line; !strings.Contains(after, want) { // the cd is before them
+			t.Errorf("want %q in\n%s", want, after)
+		}
 	}
 	t.Chdir(dir)
 	if r := do(t, "run", "--", "true"); r.code != exitDone {

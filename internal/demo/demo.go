@@ -5,6 +5,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,9 @@ import (
 
 // Options of a demonstration. Out is required.
 type Options struct {
-	Out  io.Writer
-	Keep bool // leave it up, with its folder, until ctx ends
+	Out     io.Writer
+	Keep    bool   // leave it up, with its folder, until ctx ends
+	Command string // how sallyport is started in a shell, in any folder; "" is sallyport
 }
 
 // policyFile is the demonstration's policy.
@@ -124,7 +126,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := d.record(ctx); err != nil {
 		return err
 	}
-	d.say("\nIt stays up until Ctrl-C, which removes its folder. In another terminal:\n  cd %s\n  sallyport run -- aws s3 ls\n  sallyport run -- aws s3 cp sallyport.yaml s3://acme-dev-reports/      # waits for\n  sallyport approvals watch\n  sallyport sessions show\n", dir)
+	d.say("\nIt stays up until Ctrl-C, which removes its folder. In another terminal:\n  cd %[1]s\n  %[2]s run -- aws s3 ls\n  %[2]s run -- aws s3 cp sallyport.yaml s3://acme-dev-reports/      # waits for\n  %[2]s approvals watch\n  %[2]s sessions show\n", dir, cmp.Or(o.Command, "sallyport"))
 	return s.Wait(ctx)
 }
 
