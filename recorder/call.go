@@ -1,7 +1,9 @@
 package recorder
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -86,6 +88,19 @@ func (c *Call) Operation() event.Operation {
 		return c.Aborted.Operation
 	}
 	return event.Operation{}
+}
+
+// Parameters is what a request asked for as one line of JSON, masked as on record; ""
+// where its event has none.
+func Parameters(d *event.Request) (string, error) {
+	if len(d.RequestParameters) == 0 {
+		return "", nil
+	}
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(d.RequestParameters)
+	return strings.TrimSuffix(text.String(), "\n"), err
 }
 
 // Time is when it was asked for.

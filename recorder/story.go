@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -20,8 +21,8 @@ const clock = "2006-01-02 15:04:05Z"
 // the events can control the terminal. Bodies are named, and not shown.
 func WriteStory(w io.Writer, s *Session) error { return WriteStoryBodies(w, s, nil) }
 
-// WriteStoryBodies is WriteStory with the first kilobytes of each body, which body
-// gives by its SHA-256.
+// WriteStoryBodies is WriteStory with all parameters, and with the first kilobytes of
+// each body, which body gives by its SHA-256.
 func WriteStoryBodies(w io.Writer, s *Session, body func(sha256 string) ([]byte, error)) error {
 	out := bufio.NewWriter(w)
 	bodies := storyBodies{get: body, shown: map[string]int{}}
@@ -42,7 +43,11 @@ func WriteStoryBodies(w io.Writer, s *Session, body func(sha256 string) ([]byte,
 			bodies.tell(out, d)
 			continue
 		}
-		tell(out, e)
+		most := shown
+		if body != nil {
+			most = math.MaxInt
+		}
+		tell(out, e, most)
 	}
 	if len(s.Problems) > 0 {
 		fmt.Fprintf(out, "\n%d places of the record cannot be read:\n", len(s.Problems))
@@ -139,7 +144,21 @@ func digest(w io.Writer, name string, d *event.Digest) {
 	}
 }
 
-func tell(w io.Writer, e event.Event) {
+// asked tells the parameters, of which most runes.
+func asked(w io.Writer, d *event.Request, most int) {
+	text, err := Parameters(d)
+	switch {
+	case err != nil:
+		line(w, "asked", "%s", safe(err.Error()))
+	case text != "":
+		line(w, "asked", "%s", terminal.Escape(text, most))
+	default:
+		digest(w, "asked", d.RequestParametersOmitted)
+	}
+}
+
+// tell tells an event, and of parameters most runes.
+func tell(w io.Writer, e event.Event, most int) {
 	switch d := e.Data.(type) {
 	case *event.Request:
 		call(w, d.Operation)
@@ -152,6 +171,7 @@ func tell(w io.Writer, e event.Event) {
 		if d.RealKeySeen {
 			line(w, "warning", "the client sent a real AWS key id; it was stripped")
 		}
+		asked(w, d, most)
 		digest(w, "body", d.RequestBody)
 	case *event.Decision:
 		text := safe(d.Effect)

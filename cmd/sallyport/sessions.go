@@ -89,7 +89,7 @@ func newSessionsShow() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show [SESSION]",
 		Short: "Tell the story of a session (default: the newest)",
-		Long: `Tell the story of a session: every request, what was decided and by which rule,
+		Long: `Tell the story of a session: every request, what was asked and decided, by which rule,
 the credential it got, the answer, and what was masked. SESSION is an id or the
 unique beginning of one; "none" holds refusals of callers without an identity.`,
 		Args: cobra.MaximumNArgs(1),
@@ -121,7 +121,7 @@ unique beginning of one; "none" holds refusals of callers without an identity.`,
 	}
 	from.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "the events as JSON lines")
-	c.Flags().BoolVar(&bodies, "bodies", false, "with the beginning of each recorded body")
+	c.Flags().BoolVar(&bodies, "bodies", false, "with all parameters and the beginning of each recorded body")
 	return c
 }
 

@@ -242,6 +242,57 @@ func TestHARWithoutBodies(t *testing.T) {
 	}
 }
 
+// A body that was judged is on record as its parameters, and a HAR has these in its place:
+// those of its event, or their pieces.
+func TestHAROfParameters(t *testing.T) {
+	c := calls(t)[2] // denied: without pieces
+	has := &event.Recorded{Form: event.FormParameters, ContentType: event.ParametersType}
+	c.Request.RequestParameters, c.Request.RequestBodyRecorded = map[string]any{"InstanceId": "<i>"}, has
+	piece, gone := []byte(`{"InstanceId":"i-1","More":1}`), false
+	h := &harWriter{bodies: func(string) ([]byte, error) {
+		if gone {
+			return nil, nil
+		}
+		return piece, nil
+	}}
+	post := func() harPost {
+		t.Helper()
+		e, err := h.entry(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Request.PostData == nil {
+			return harPost{}
+		}
+		return *e.Request.PostData
+	}
+	const all = "the parameters as recorded, masked: not the bytes that were sent"
+	if got := post(); got != (harPost{"application/json", `{"InstanceId":"<i>"}`, all}) {
+		t.Errorf("%+v", got)
+	}
+	has.Omitted = event.OmittedDenied
+	if got := post(); got != (harPost{"application/json", `{"InstanceId":"<i>"}`, all + "; some may be cut"}) {
+		t.Errorf("%+v", got)
+	}
+	has.Omitted, has.Pieces = "", 1
+	c.Bodies = []*event.Body{event.NewBody(event.Common{}, event.PartRequest, 0, 0, piece)}
+	if got := post(); got != (harPost{"application/json", string(piece), all}) {
+		t.Errorf("%+v", got)
+	}
+	gone = true
+	if got := post(); got != (harPost{"application/json", `{"InstanceId":"<i>"}`, all + "; some may be cut"}) {
+		t.Errorf("%+v", got)
+	}
+	c.Request.RequestParameters = nil
+	if got := post(); got.Text != "" || got.Comment != "not on record any more" {
+		t.Errorf("%+v", got)
+	}
+	c.Request.RequestBodyRecorded, c.Bodies, c.Request.RequestParameters = nil, nil, map[string]any{"Bucket": "b"} // of a path
+	if got := post(); got != (harPost{}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A large body is cut, and says so.
 func TestHARCutsBodies(t *testing.T) {
 	c := calls(t)[0]

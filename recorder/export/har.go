@@ -182,13 +182,8 @@ func (h *harWriter) fill(e *harEntry, c *recorder.Call) error {
 	if err != nil {
 		return err
 	}
-	if sent != nil || cut {
-		e.Request.PostData = &harPost{MimeType: "application/octet-stream", Comment: note(sent, cut)}
-		if utf8.Valid(sent) {
-			e.Request.PostData.Text = string(sent)
-		} else { // the format has no encoding for what is sent
-			e.Request.PostData.Text, e.Request.PostData.Comment = base64.StdEncoding.EncodeToString(sent), "base64; "+note(sent, cut)
-		}
+	if e.Request.PostData, err = posted(c, sent, cut); err != nil {
+		return err
 	}
 	got, cut, err := h.body(c, event.PartResponse)
 	if err != nil || got == nil && !cut {
@@ -210,6 +205,48 @@ func (h *harWriter) fill(e *harEntry, c *recorder.Call) error {
 	}
 	t.Text, t.Encoding = base64.StdEncoding.EncodeToString(got), "base64"
 	return nil
+}
+
+// posted is what went out, as far as it is on record: nil of nothing. Of a body that was
+// judged its parameters are the readable form, in pieces only where the request's event
+// has not all of them.
+func posted(c *recorder.Call, sent []byte, cut bool) (*harPost, error) {
+	if r := judged(c); r != nil && (sent == nil || json.Valid(sent)) {
+		text, whole := string(sent), !cut
+		if sent == nil {
+			var err error
+			if text, err = recorder.Parameters(c.Request); err != nil {
+				return nil, err
+			}
+			whole = r.Pieces == 0 && r.Omitted == ""
+		}
+		if text != "" {
+			p := &harPost{MimeType: "application/json", Text: text, Comment: "the parameters as recorded, masked: not the bytes that were sent"}
+			if !whole {
+				p.Comment += "; some may be cut"
+			}
+			return p, nil
+		}
+	}
+	if sent == nil && !cut {
+		return nil, nil
+	}
+	p := &harPost{MimeType: "application/octet-stream", Comment: note(sent, cut)}
+	if utf8.Valid(sent) {
+		p.Text = string(sent)
+	} else { // the format has no encoding for what is sent
+		p.Text, p.Comment = base64.StdEncoding.EncodeToString(sent), "base64; "+note(sent, cut)
+	}
+	return p, nil
+}
+
+// judged says how much is on record of a body whose parameters stand for it; nil where
+// there is none.
+func judged(c *recorder.Call) *event.Recorded {
+	if c.Request == nil || c.Request.RequestBodyRecorded == nil || c.Request.RequestBodyRecorded.Form != event.FormParameters {
+		return nil
+	}
+	return c.Request.RequestBodyRecorded
 }
 
 func note(b []byte, cut bool) string {
