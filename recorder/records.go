@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -157,8 +158,11 @@ func (r Records) Find(prefix string) (string, error) {
 	return "", fmt.Errorf("%d sessions begin with %.40q: give more of the id", len(found), prefix)
 }
 
+// ErrNoSession is in the error of an id that no session's begins with.
+var ErrNoSession = errors.New("no session begins with")
+
 func noSession(prefix string) error {
-	return fmt.Errorf("no session begins with %.40q; `sallyport sessions list` names them", prefix)
+	return fmt.Errorf("%w %.40q; `sallyport sessions list` names them", ErrNoSession, prefix)
 }
 
 // Read reads one session by its id or a unique beginning of it. What in the record
@@ -171,8 +175,35 @@ func (r Records) Read(session string) (*Session, error) {
 			return nil, err
 		}
 	}
-	out := &Session{ID: id}
-	err := r.lines(context.Background(), 0, func(l rawLine) error {
+	out, err := r.read(context.Background(), 0, math.MaxUint64, id, func(e event.Event) bool {
+		return sessionOf(e) == id && e.Kind() != event.KindCheckpoint
+	})
+	if err != nil {
+		return nil, err
+	}
+	if out.ID = id; len(out.Events) == 0 && len(out.Problems) == 0 {
+		return nil, noSession(session)
+	}
+	return out, nil
+}
+
+// ReadCall reads one exchange, whose events are in the log from one index to another: its
+// part of the session, or of what is in none. What between them cannot be read is among
+// its problems.
+func (r Records) ReadCall(ctx context.Context, exchange string, from, to uint64) (*Session, error) {
+	return r.read(ctx, from, to, exchange, func(e event.Event) bool { return e.Exchange() == exchange && OfCall(e.Kind()) })
+}
+
+var errBehind = errors.New("behind what is read")
+
+// read reads the events that are of an id, which their lines name, in the log from one
+// index to another.
+func (r Records) read(ctx context.Context, from, to uint64, id string, of func(event.Event) bool) (*Session, error) {
+	out := &Session{ID: event.NoSession}
+	err := r.lines(ctx, from, func(l rawLine) error {
+		if l.index > to {
+			return errBehind
+		}
 		if l.err == nil && !mayBeOf(l.b, id) {
 			return nil
 		}
@@ -185,16 +216,14 @@ func (r Records) Read(session string) (*Session, error) {
 		}
 		if err != nil {
 			out.Problems = append(out.Problems, problemOf(Entry{Err: err}))
-		} else if sessionOf(e) == id && e.Kind() != event.KindCheckpoint {
+		} else if of(e) {
+			out.ID = sessionOf(e)
 			out.Events = append(out.Events, e)
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errBehind) {
 		return nil, err
-	}
-	if len(out.Events) == 0 && len(out.Problems) == 0 {
-		return nil, noSession(session)
 	}
 	// Redelivery may have turned the order; ids grow as events are made.
 	slices.SortStableFunc(out.Events, func(a, b event.Event) int { return cmp.Compare(a.ID, b.ID) })

@@ -87,11 +87,13 @@ func newSessionsShow() *cobra.Command {
 	var from recordsFlags
 	var asJSON, bodies bool
 	c := &cobra.Command{
-		Use:   "show [SESSION]",
-		Short: "Tell the story of a session (default: the newest)",
+		Use:   "show [SESSION|REQUEST]",
+		Short: "Tell the story of a session (default: the newest), or of one request",
 		Long: `Tell the story of a session: every request, what was asked and decided, by which rule,
 the credential it got, the answer, and what was masked. SESSION is an id or the
-unique beginning of one; "none" holds refusals of callers without an identity.`,
+unique beginning of one; "none" holds refusals of callers without an identity.
+REQUEST is a request's id, as agents get it with a refusal and "sessions calls" lists it,
+or the unique beginning of one: its part of the story. A session's id comes first.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			records, err := from.open()
@@ -104,25 +106,50 @@ unique beginning of one; "none" holds refusals of callers without an identity.`,
 			} else if id, err = newest(records); err != nil {
 				return err
 			}
+			tell := func(s *recorder.Session) error {
+				switch {
+				case asJSON:
+					return writeEvents(cmd.OutOrStdout(), s.Events)
+				case bodies:
+					return showBodies(cmd, records, s)
+				}
+				return recorder.WriteStory(cmd.OutOrStdout(), s)
+			}
 			s, err := records.Read(id)
+			if errors.Is(err, recorder.ErrNoSession) || err == nil && len(s.Events) == 0 {
+				return showCall(cmd, &from, records, id, s, tell)
+			}
 			if err != nil {
 				return err
 			}
-			switch {
-			case asJSON:
-				err = writeEvents(cmd.OutOrStdout(), s.Events)
-			case bodies:
-				err = showBodies(cmd, records, s)
-			default:
-				err = recorder.WriteStory(cmd.OutOrStdout(), s)
-			}
-			return errors.Join(err, report(cmd.ErrOrStderr(), s.Problems))
+			return errors.Join(tell(s), report(cmd.ErrOrStderr(), s.Problems))
 		},
 	}
 	from.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "the events as JSON lines")
 	c.Flags().BoolVar(&bodies, "bodies", false, "with all parameters and the beginning of each recorded body")
 	return c
+}
+
+// showCall tells the part of one call. Where the id is of none either, and damage may be
+// why, that is all there is to tell of a session: s is not nil then.
+func showCall(cmd *cobra.Command, from *recordsFlags, records recorder.Records, id string, s *recorder.Session, tell func(*recorder.Session) error) error {
+	return indexed(cmd.Context(), from, records, cmd.ErrOrStderr(), func(x *index.Index) ([]recorder.Problem, error) {
+		calls, err := x.Beginning(cmd.Context(), id, 2)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(calls) > 1:
+			return nil, fmt.Errorf("no session begins with %.40q, and several requests do: give more of the id", id)
+		case len(calls) == 1:
+			if s, err = records.ReadCall(cmd.Context(), calls[0].ID, calls[0].From, calls[0].To); err != nil {
+				return nil, err
+			}
+		case s == nil:
+			return nil, fmt.Errorf("no session begins with %.40q, and no request: `sallyport sessions list` and `sallyport sessions calls` name them", id)
+		}
+		return s.Problems, tell(s)
+	})
 }
 
 func showBodies(cmd *cobra.Command, records recorder.Records, s *recorder.Session) error {

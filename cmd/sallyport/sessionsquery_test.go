@@ -101,6 +101,63 @@ func TestSessionsFilters(t *testing.T) {
 	must(t, "sessions", "reindex")
 }
 
+// A request's id, which agents and listings have, leads to its part of the story; also
+// where it is in no session.
+func TestSessionsShowARequest(t *testing.T) {
+	stopped, denied, at := recorded(t)
+	ids := event.NewIDs(func() time.Time { return at.Add(time.Minute) }) // that no session's begins with
+	s, err := recorder.OpenStore(recorder.StoreOptions{Dir: filepath.Join("state", "records")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused string
+	for range 2 {
+		refused = ids.New()
+		e := event.Event{ID: ids.New(), Source: "sallyport/x", Time: at, Data: &event.Refused{
+			Common: event.Common{RequestID: refused, EventTime: at}, ErrorCode: "identity", ErrorMessage: "no token", Status: 407}}
+		m, err := event.EncodeMessage(e, event.DefaultLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Append([]recorder.Record{{Session: event.NoSession, MsgID: e.ID, Header: m.Header, Payload: m.Payload}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var calls []struct {
+		ID      string `json:"requestID"`
+		Session string `json:"sessionID"`
+	}
+	if err := json.Unmarshal([]byte(must(t, "sessions", "calls", "--json")), &calls); err != nil || len(calls) != 4 {
+		t.Fatal(calls, err)
+	}
+	request := map[string]string{}
+	for _, c := range calls {
+		request[c.Session] = c.ID
+	}
+	for id, want := range map[string]struct{ head, has, lacks string }{
+		request[stopped]:                 {"session " + stopped, "ec2:StopInstances", "session opened"},
+		strings.ToLower(request[denied]): {"session " + denied, "ec2:TerminateInstances", "StopInstances"},
+		refused[:25]:                     {"session none", "no token", "ec2:"},
+		stopped:                          {"session " + stopped, "session opened", "TerminateInstances"},
+		request[stopped] + " --bodies":   {"session " + stopped, "<stopped/>", "session opened"},
+		request[denied] + " --records state/records": {"session " + denied, "ec2:TerminateInstances", "StopInstances"},
+		refused + " --json":                          {`{"specversion"`, "no token", "StopInstances"},
+	} {
+		args := append([]string{"sessions", "show"}, strings.Fields(id)...)
+		if out := must(t, args...); !strings.HasPrefix(out, want.head) || !strings.Contains(out, want.has) || strings.Contains(out, want.lacks) {
+			t.Errorf("%s\n%s", id, out)
+		}
+	}
+	for id, says := range map[string]string{"7ZZZ": "and no request: `sallyport sessions list` and `sallyport sessions calls`", "%": "and no request", "_": "and no request", refused[:12]: "and several requests do"} {
+		if r := do(t, "sessions", "show", id); r.code != exitFailed || !strings.Contains(r.stderr, says) || !strings.Contains(r.stderr, "no session begins with") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 func TestSessionsExport(t *testing.T) {
 	stopped, _, _ := recorded(t)
 	lines := strings.Split(strings.TrimSpace(must(t, "sessions", "export")), "\n")
@@ -216,6 +273,16 @@ func TestSessionsOfADamagedRecord(t *testing.T) {
 		if r := do(t, append([]string{"sessions"}, command...)...); r.code != exitFailed || !strings.Contains(r.stderr, "damaged: ") || strings.ContainsAny(r.stdout+r.stderr, "\x1b\r") {
 			t.Errorf("%v: %+v", command, r)
 		}
+	}
+	e, err := event.Decode([]byte(strings.TrimSpace(lines[1]))) // the request
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := do(t, "sessions", "show", e.Exchange()); r.code != exitFailed || !strings.Contains(r.stdout, "ec2:StopInstances") || strings.Contains(r.stdout, "session opened") || !strings.Contains(r.stderr, "2 damaged places") {
+		t.Errorf("%+v", r)
+	}
+	if r := do(t, "sessions", "show", event.NewIDs(nil).New()); r.code != exitFailed || !strings.Contains(r.stdout, "2 places of the record cannot be read") || !strings.Contains(r.stderr, "2 damaged places") {
+		t.Errorf("%+v", r)
 	}
 }
 

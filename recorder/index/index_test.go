@@ -440,3 +440,36 @@ func TestOddFolder(t *testing.T) {
 		t.Errorf("beside the store: %v, %v", entries, err)
 	}
 }
+
+// A beginning finds the calls whose ids begin so, and nothing else.
+func TestBeginning(t *testing.T) {
+	w := newWorld(7)
+	for range 4 {
+		w.session(30)
+	}
+	x := openIndex(t, record(t, t.TempDir(), w.events))
+	calls, err := x.Calls(t.Context(), Query{})
+	if err != nil || len(calls) == 0 {
+		t.Fatal(err)
+	}
+	slices.SortFunc(calls, func(a, b Call) int { return cmp.Compare(a.ID, b.ID) })
+	for _, c := range calls {
+		for n := range len(c.ID) + 1 {
+			var want []Span
+			for _, o := range calls {
+				if n > 0 && strings.HasPrefix(o.ID, c.ID[:n]) && len(want) < 3 {
+					want = append(want, Span{o.ID, o.From, o.To})
+				}
+			}
+			got, err := x.Beginning(t.Context(), strings.ToLower(c.ID[:n]), 3)
+			if err != nil || !slices.Equal(got, want) {
+				t.Fatalf("%s: %v, %v\nwant %v", c.ID[:n], got, err, want)
+			}
+		}
+	}
+	for _, odd := range []string{"%", "_", "0%", "~", "\x00", "\xff", "Z", calls[0].ID + "0", strings.Repeat("0", 1000)} {
+		if got, err := x.Beginning(t.Context(), odd, 3); err != nil || len(got) > 0 {
+			t.Errorf("%q: %v, %v", odd, got, err)
+		}
+	}
+}

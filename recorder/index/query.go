@@ -258,6 +258,32 @@ func (x *Index) Spans(ctx context.Context, q Query) ([]Span, error) {
 	})
 }
 
+// Beginning lists calls whose ids begin so, in any case, in the order of their ids and at
+// most so many. Nothing begins with "".
+func (x *Index) Beginning(ctx context.Context, prefix string, most int) ([]Span, error) {
+	prefix = strings.ToUpper(prefix)
+	if prefix == "" || !event.ValidID(prefix+zeros[min(len(prefix), len(zeros)):]) {
+		return nil, nil
+	}
+	// "~" is behind all that is in an id.
+	rows, err := x.db.QueryContext(ctx, "SELECT id, start, stop FROM calls WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", prefix, prefix+"~", most)
+	if err != nil {
+		return nil, fmt.Errorf("find a call: %w", err)
+	}
+	defer rows.Close()
+	var out []Span
+	for rows.Next() {
+		var s Span
+		if err := rows.Scan(&s.ID, &s.From, &s.To); err != nil {
+			return nil, fmt.Errorf("find a call: %w", err)
+		}
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}
+
+const zeros = "00000000000000000000000000" // the least id
+
 // list gives these columns of the calls that q chooses, the latest first. into says where
 // a row's go, and what is done with them then.
 func list[T any](ctx context.Context, x *Index, q Query, columns string, into func(*T) ([]any, func())) ([]T, error) {
