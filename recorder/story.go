@@ -231,7 +231,12 @@ func tell(w io.Writer, e event.Event, most int) {
 		line(w, "aborted", "%s: %s %s", safe(d.Stage), safe(d.ErrorCode), safe(d.ErrorMessage))
 	case *event.Refused:
 		call(w, d.Operation)
-		line(w, "refused", "%s: %s (%s %s%s)", safe(d.ErrorCode), safe(d.ErrorMessage), safe(d.Method), safe(d.Host), safe(d.Path))
+		text := safe(d.ErrorCode) + ": " + safe(d.ErrorMessage)
+		// A refused answer of an approver has no request, and a CONNECT only a host.
+		if what := strings.TrimSpace(safe(d.Method) + " " + safe(d.Host) + safe(d.Path)); what != "" {
+			text += " (" + what + ")"
+		}
+		line(w, "refused", "%s", text)
 		if d.Repeated > 0 {
 			line(w, "", "and %d times more", d.Repeated)
 		}

@@ -52,3 +52,18 @@ func TestStoryOfParameters(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// Of what was refused only that is told which is known.
+func TestStoryOfRefusals(t *testing.T) {
+	for want, d := range map[string]*event.Refused{
+		"approval: no (POST ec2.amazonaws.com/x)": {Method: "POST", Host: "ec2.amazonaws.com", Path: "/x"},
+		"approval: no (s3.amazonaws.com)":         {Host: "s3.amazonaws.com"},
+		"approval: no (/x)":                       {Path: "/x"},
+		"approval: no":                            {},
+	} {
+		d.RequestID, d.ErrorCode, d.ErrorMessage = ids.New(), "approval", "no"
+		if text := told(t, false, event.Event{ID: ids.New(), Source: "s", Data: d}); !strings.Contains(text, "\n  refused     "+want+"\n") {
+			t.Errorf("want %q in\n%s", want, text)
+		}
+	}
+}
