@@ -45,10 +45,7 @@ func brief(e event.Event) string {
 		}
 		return text
 	case *event.Decision:
-		text := "decision " + safe(d.Effect)
-		if len(d.Rules) > 0 {
-			text += " by " + safeAll(d.Rules)
-		}
+		text := "decision " + decided(d)
 		if d.OutcomeOf != "" {
 			text += ", nothing sent: the outcome of " + safe(d.OutcomeOf)
 		}
@@ -84,6 +81,23 @@ func brief(e event.Event) string {
 		return "session closed: " + safe(d.Reason)
 	}
 	return safe(string(e.Kind()))
+}
+
+// decided is a decision in a line: by which rules and, where people had to agree, under
+// which approval or what is left of its grant. The rules alone would say that they let it
+// through.
+func decided(d *event.Decision) string {
+	text := safe(d.Effect)
+	if len(d.Rules) > 0 {
+		text += " by " + safeAll(d.Rules)
+	}
+	if d.Approval != "" {
+		text += ", approval " + safe(d.Approval)
+	}
+	if d.Grant != nil {
+		text += fmt.Sprintf(", under its grant: %d left", d.Grant.Left)
+	}
+	return text
 }
 
 // revoked is a revocation in a line.

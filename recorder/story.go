@@ -174,17 +174,7 @@ func tell(w io.Writer, e event.Event, most int) {
 		asked(w, d, most)
 		digest(w, "body", d.RequestBody)
 	case *event.Decision:
-		text := safe(d.Effect)
-		if len(d.Rules) > 0 {
-			text += " by " + safeAll(d.Rules)
-		}
-		if d.Approval != "" {
-			text += ", approval " + safe(d.Approval)
-		}
-		if d.Grant != nil {
-			text += fmt.Sprintf(", under its grant: %d left", d.Grant.Left)
-		}
-		line(w, "decision", "%s", text)
+		line(w, "decision", "%s", decided(d))
 		if d.OutcomeOf != "" {
 			line(w, "outcome", "of request %s; nothing was sent for this one", safe(d.OutcomeOf))
 		}

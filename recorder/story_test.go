@@ -67,3 +67,19 @@ func TestStoryOfRefusals(t *testing.T) {
 		}
 	}
 }
+
+// A call that ran under a grant says so wherever its decision is told: the rule asked, and
+// let nothing through.
+func TestDecisionUnderAGrant(t *testing.T) {
+	e := event.Event{ID: ids.New(), Source: "s", Data: &event.Decision{Common: event.Common{RequestID: ids.New()},
+		Effect: "allow", Rules: []string{"writes-ask"}, Approval: "01A\x1b", Grant: &event.GrantLeft{Left: 1}}}
+	var out bytes.Buffer
+	if err := recorder.WriteLine(&out, e); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{out.String(), told(t, false, e)} {
+		if !strings.HasSuffix(text, `allow by writes-ask, approval 01A\x1b, under its grant: 1 left`+"\n") {
+			t.Errorf("%q", text)
+		}
+	}
+}
