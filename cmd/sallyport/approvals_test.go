@@ -317,15 +317,20 @@ func TestApprove(t *testing.T) {
 	}
 }
 
+// onTerminal has every reader and writer be a terminal.
+func onTerminal(t *testing.T) {
+	before := isTerminal
+	isTerminal = func(any) bool { return true }
+	t.Cleanup(func() { isTerminal = before })
+}
+
 // On a terminal nothing but yes is a yes, and what was shown is what is sent, even
 // where the request is another one by then.
 func TestApproveAsks(t *testing.T) {
 	a := newAsking(t)
 	a.listen()
 	r := a.terminate(time.Hour)
-	before := isTerminal
-	isTerminal = func(io.Reader) bool { return true }
-	t.Cleanup(func() { isTerminal = before })
+	onTerminal(t)
 	approve := func(in io.Reader) (int, string) {
 		var out, errs output
 		code := run(t.Context(), []string{"approvals", "approve", r.Approval}, in, &out, &errs)

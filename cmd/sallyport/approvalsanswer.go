@@ -211,9 +211,9 @@ func more(r approvals.Request, decision string) string {
 	return ""
 }
 
-// isTerminal is a variable for tests.
-var isTerminal = func(r io.Reader) bool {
-	f, ok := r.(*os.File)
+// isTerminal tells of a reader or a writer. It is a variable for tests.
+var isTerminal = func(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

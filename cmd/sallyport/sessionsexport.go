@@ -43,6 +43,9 @@ are), ocsf (JSON lines, OCSF API Activity, for a SIEM), parquet (a row a call), 
 			if err == nil && format == string(export.HAR) && len(args) == 0 {
 				err = errors.New("a HAR is of one session: say which (`sallyport sessions list` names them)")
 			}
+			if err == nil && format == string(export.Parquet) && out == "" && isTerminal(cmd.OutOrStdout()) {
+				err = errors.New("parquet is binary, and standard output is a terminal: give -o FILE")
+			}
 			if err != nil {
 				return &usageError{err, cmd.CommandPath()}
 			}
@@ -90,14 +93,19 @@ func exportTo(path string, force bool, stdout io.Writer) (w io.Writer, finish fu
 	if path == "" {
 		return stdout, func(err error) error { return err }, nil
 	}
-	if _, err := os.Lstat(path); err == nil && !force {
+	if st, err := os.Lstat(path); err == nil && st.IsDir() {
+		return nil, nil, fmt.Errorf("%s is a directory: name a file in it", path)
+	} else if err == nil && !force {
 		return nil, nil, fmt.Errorf("%s is there already: choose another name, or give --force", path)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".sallyport-export-*") // 0600: it is a record
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		err = p.Err // its path is one that nobody gave
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("write into the folder %s: %w", filepath.Dir(path), err)
 	}
 	return f, func(err error) error {
 		if err = errors.Join(err, f.Close()); err == nil {

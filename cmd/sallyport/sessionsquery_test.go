@@ -195,9 +195,24 @@ func TestSessionsExport(t *testing.T) {
 			t.Errorf("%s: %+v", args, r)
 		}
 	}
-	if r := do(t, "sessions", "export", "-o", filepath.Join("no", "such", "folder")); r.code != exitFailed {
+	write(t, "file", "")
+	for path, says := range map[string]string{
+		filepath.Join("no", "such", "name"): "write into the folder " + filepath.Join("no", "such") + ": no such file or directory",
+		"state":                             "state is a directory",
+		filepath.Join("file", "name"):       "not a directory",
+	} {
+		for _, force := range []string{"--force=false", "--force"} {
+			if r := do(t, "sessions", "export", "-o", path, force); r.code != exitFailed || !strings.Contains(r.stderr, says) || strings.Contains(r.stderr, ".sallyport-export") {
+				t.Errorf("%s: %+v", path, r)
+			}
+		}
+	}
+	onTerminal(t)
+	if r := do(t, "sessions", "export", "--format", "parquet"); r.code != exitUsage || r.stdout != "" || !strings.Contains(r.stderr, "give -o FILE") {
 		t.Errorf("%+v", r)
 	}
+	must(t, "sessions", "export", "--format", "parquet", "-o", "calls.parquet", "--force")
+	must(t, "sessions", "export", "--format", "ocsf")
 	if left, err := filepath.Glob(".sallyport-export-*"); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
