@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -49,6 +50,14 @@ func arnPart(arn string, i int) string {
 
 // roleARN has the character sets of IAM's CreateRole (RoleName, Path).
 var roleARN = regexp.MustCompile(`^arn:[a-z-]+:iam::[0-9]{12}:role/([!-~]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$`)
+
+// CheckRoleARN says what is wrong with the ARN of a role that is assumed for agents.
+func CheckRoleARN(s string) error {
+	if why := badRoleARN(s); why != "" {
+		return errors.New(why)
+	}
+	return nil
+}
 
 func badRoleARN(s string) string {
 	const example = "arn:aws:iam::111122223333:role/agent-dev"

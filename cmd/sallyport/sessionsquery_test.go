@@ -258,6 +258,17 @@ func TestSessionsReconcile(t *testing.T) {
 	if r := do(t, "sessions", "reconcile"); r.code != exitUsage || !strings.Contains(r.stderr, "--cloudtrail") {
 		t.Errorf("%+v", r)
 	}
+	// A role that is none has no event and so no bypass, whatever was done.
+	for _, role := range []string{"agent-dev", "arn:aws:sts::111122223333:assumed-role/agent-dev/x", "arn:aws:iam::111122223333:rolle/agent-dev", "arn:nowhere:iam::111122223333:role/agent-dev", "\x1b[2J"} {
+		r := do(t, "sessions", "reconcile", "--cloudtrail", "trail", "--role", recordedRole, "--role", role)
+		if r.code != exitUsage || r.stdout != "" || strings.ContainsRune(r.stderr, 0x1b) || role == "agent-dev" && !strings.Contains(r.stderr, `--role: "agent-dev" is not the ARN of a role, such as `+recordedRole) {
+			t.Errorf("%q: %+v", role, r)
+		}
+	}
+	const unseen = "NO EVENT of the role "
+	if out := must(t, "sessions", "reconcile", "--cloudtrail", "trail/odd.json", "--role", recordedRole, "--role", recordedRole+"x"); !strings.Contains(out, unseen+recordedRole+"x:") || strings.Count(out, unseen) != 1 {
+		t.Error(out)
+	}
 }
 
 // What cannot be read is told, in words that move no cursor, and the rest is given all the

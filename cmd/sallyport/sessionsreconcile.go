@@ -44,6 +44,11 @@ asks for them: without --data they are not missed.`,
 			if trail = append(trail, args...); len(trail) == 0 {
 				return &usageError{errors.New("say where CloudTrail's log is: --cloudtrail FILE"), cmd.CommandPath()}
 			}
+			for _, role := range o.Roles { // one that is misspelt has no bypass
+				if err := config.CheckRoleARN(role); err != nil {
+					return &usageError{fmt.Errorf("--role: %w", err), cmd.CommandPath()}
+				}
+			}
 			records, err := from.open()
 			if err != nil {
 				return err
@@ -184,6 +189,9 @@ func writeReport(w io.Writer, r *reconcile.Report) error {
 		return err
 	}
 	safe := func(s string) string { return cmp.Or(terminal.Escape(s, 300), "-") }
+	for _, role := range r.Unseen { // which is no news that it was not used
+		fmt.Fprintf(w, "NO EVENT of the role %s: see that its name is right, and that these files are of its account\n", safe(role))
+	}
 	fmt.Fprintf(w, "CloudTrail from %s to %s: %d events of these roles, %d of others\n", r.From.Format(time.RFC3339), r.To.Format(time.RFC3339),
 		r.Explained+len(r.Bypasses)+len(r.Disagree), r.Others)
 	fmt.Fprintf(w, "explained by the record: %d (%d of them by services on behalf of a call)\n", r.Explained, r.OnBehalf)

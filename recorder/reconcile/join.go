@@ -36,6 +36,7 @@ type Report struct {
 	OnBehalf  int       `json:"onBehalf"`      // of them, what services did with the leave of a call of ours
 	Others    int       `json:"others"`        // events of other roles, and of none
 	Damaged   int       `json:"damaged"`       // entries that are no events; whoever reads the files counts them
+	Unseen    []string  `json:"unseen"`        // roles of which there is no event: nothing was looked at, if the name is wrong
 	Unlogged  int       `json:"unlogged"`      // calls that CloudTrail logs only as data events, not looked for
 	From      time.Time `json:"from,omitzero"` // what the files span
 	To        time.Time `json:"to,omitzero"`
@@ -92,7 +93,7 @@ type join struct {
 // Compare holds events of CloudTrail's against calls.
 func Compare(trail []Trail, calls *Calls, o Options) *Report {
 	j := &join{calls: calls, byAWS: map[string]*Call{}, byKey: map[string][]*Call{}, seen: map[*Call]bool{}, minted: map[string]int{}, bySession: map[string]*Call{},
-		r: &Report{Bypasses: []Finding{}, Disagree: []Finding{}, Missing: []Finding{}}}
+		r: &Report{Bypasses: []Finding{}, Disagree: []Finding{}, Missing: []Finding{}, Unseen: []string{}}}
 	for _, c := range calls.sorted() {
 		if c.AWSRequestID != "" {
 			j.byAWS[c.AWSRequestID] = c
@@ -110,6 +111,11 @@ func Compare(trail []Trail, calls *Calls, o Options) *Report {
 			j.r.Others++
 		} else {
 			ours = append(ours, t)
+		}
+	}
+	for _, role := range o.Roles {
+		if !slices.ContainsFunc(ours, func(t *Trail) bool { return Ours(t, []string{role}) }) {
+			j.r.Unseen = append(j.r.Unseen, role)
 		}
 	}
 	ours = once(ours)

@@ -71,7 +71,7 @@ func (w *world) compare(t *testing.T, o Options) *Report {
 	if err := ReadTrail(bytes.NewReader(text), func(e Trail) { trail = append(trail, e) }, func(err error) { t.Error(err) }); err != nil {
 		t.Fatal(err)
 	}
-	o.Roles = []string{role}
+	o.Roles = append(o.Roles, role)
 	return Compare(trail, &w.calls, o)
 }
 
@@ -242,6 +242,16 @@ func TestCompare(t *testing.T) {
 				t.Errorf("it says %q, want %q", why, c.why)
 			}
 		})
+	}
+}
+
+// A role of which CloudTrail has nothing is named: that it has no bypass says little.
+func TestUnseen(t *testing.T) {
+	w := newWorld()
+	_, e := w.did("ec2.amazonaws.com", "StopInstances", true)
+	other := strings.Replace(role, "agent-dev", "agent-prod", 1)
+	if r := w.logged(e).compare(t, Options{Roles: []string{other}}); len(r.Unseen) != 1 || r.Unseen[0] != other {
+		t.Errorf("%v", r.Unseen)
 	}
 }
 
