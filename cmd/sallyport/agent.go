@@ -53,6 +53,7 @@ func (a *agentFlags) add(c *cobra.Command, label string) {
 	f.StringVar(&a.issuerCA, "issuer-ca-file", "", "roots of a private identity provider")
 	f.StringSliceVar(&a.scopes, "scopes", nil, "scopes to ask for with client credentials")
 	f.StringVar(&a.audience, "audience", identity.TrialAudience, "audience to ask tokens for")
+	mayBeEmpty(c, "label", "audience")
 }
 
 // prepared is what run and env do their work with.

@@ -74,6 +74,7 @@ func (f *answerFlags) add(c *cobra.Command) {
 	f.nats.add(c)
 	f.token.add(c)
 	c.Flags().StringVar(&f.reason, "reason", "", "why, for the agent and the record")
+	mayBeEmpty(c, "reason")
 	c.Flags().StringVar(&f.digest, "digest", "", "answer only if this is the request's digest, as list --json gave it")
 	c.Flags().BoolVar(&f.json, "json", false, "say what was sent as JSON")
 }

@@ -60,6 +60,33 @@ func TestSomebodyElsesConfiguration(t *testing.T) {
 	}
 }
 
+// A flag is often given as "$KEY", and that may not be set: what was asked for is not left
+// out then. A made-up record would pass, and all be chosen in place of little.
+func TestEmptyFlags(t *testing.T) {
+	initialise(t)
+	for _, args := range []string{
+		"sessions verify --key=", "sessions verify --checkpoint=", "sessions verify --records=", "sessions verify --gateway=", "sessions verify --event=", "sessions verify --proof=",
+		"sessions verify --gateway a --gateway=", "sessions list --records=", "sessions list --since=", "sessions calls --until=", "sessions list --subject=", "sessions calls --label=",
+		"sessions list --target=", "sessions export --account=", "sessions calls --action=", "sessions list --resource=", "sessions export --result=",
+		"sessions reconcile --cloudtrail x --role=", "revoke --subject s --reason r --issuer=", "approvals approve x --digest=", "serve --roles=", "check --config=",
+	} {
+		flag := strings.TrimSuffix(args[strings.LastIndex(args, "--"):], "=")
+		r := do(t, strings.Fields(args)...)
+		if r.code != exitUsage || r.stdout != "" || !strings.Contains(r.stderr, flag+" is empty: ") {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+	// No groups are groups, too.
+	if out := must(t, "policy", "explain", "--action", "s3:ListAllMyBuckets", "--groups", ""); !strings.Contains(out, "s3:ListBuckets") {
+		t.Error(out)
+	}
+	for _, args := range []string{"run --label= --reason= -- true", "env --audience="} {
+		if r := do(t, strings.Fields(args)...); strings.Contains(r.stderr, "is empty") {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
+}
+
 // A reason that approvers would see half of is said shorter.
 func TestLongReason(t *testing.T) {
 	newUser(t)

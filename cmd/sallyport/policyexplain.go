@@ -110,6 +110,7 @@ the id of a recorded request; a recorded one brings who asked and for which targ
 	f.StringVar(&subject, "subject", trialSubject, "who: subject")
 	f.StringVar(&issuer, "issuer", "", "who: issuer")
 	f.StringSliceVar(&groups, "groups", trialGroups, "who: groups, comma-separated")
+	mayBeEmpty(c, "groups")
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	return c
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func newRoot() *cobra.Command {
@@ -29,7 +31,8 @@ On a laptop:    sallyport init, sallyport serve, sallyport run -- aws s3 ls`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return emptyFlags(cmd) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	// A group is not run by itself: only its commands are usage.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
@@ -59,6 +62,32 @@ func usageArgs(c *cobra.Command) {
 	}
 	for _, sub := range c.Commands() {
 		usageArgs(sub)
+	}
+}
+
+// emptyFlags refuses a flag that was given as empty, which a script does with a variable
+// that is not set. As if it was not given, a check would not be made that was asked for, or
+// more be chosen than was meant.
+func emptyFlags(cmd *cobra.Command) error {
+	var err error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		empty := f.Value.Type() == "string" && f.Value.String() == ""
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			empty = len(list.GetSlice()) == 0 || slices.Contains(list.GetSlice(), "")
+		}
+		if _, fine := f.Annotations[emptyMeans]; empty && !fine && err == nil {
+			err = &usageError{fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name), cmd.CommandPath()}
+		}
+	})
+	return err
+}
+
+const emptyMeans = "empty"
+
+// mayBeEmpty marks flags of which an empty value says something, or is no less than none.
+func mayBeEmpty(c *cobra.Command, flags ...string) {
+	for _, name := range flags {
+		c.Flags().Lookup(name).Annotations = map[string][]string{emptyMeans: nil}
 	}
 }
 

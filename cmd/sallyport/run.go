@@ -90,6 +90,7 @@ With the trial issuer on, the token comes from it; otherwise say where from.`,
 	}
 	a.add(c, "")
 	c.Flags().StringVar(&reason, "reason", "", "what the agent is to do, for those who approve its calls (default: $"+reasonVariable+")")
+	mayBeEmpty(c, "reason")
 	c.Flags().SetInterspersed(false) // the command's own flags are its own
 	return c
 }

@@ -82,6 +82,7 @@ audience: an agent's token cannot approve, and this one is no agent's.`,
 	f := c.Flags()
 	f.StringVar(&subject, "subject", trialSubject, "subject of the token")
 	f.StringSliceVar(&groups, "groups", trialGroups, "groups, comma-separated")
+	mayBeEmpty(c, "groups")
 	f.BoolVar(&approver, "approver", false, "a token of an approver (subject "+trialApprover+", groups "+strings.Join(trialApproverGroups, ",")+" unless given)")
 	f.DurationVar(&ttl, "ttl", identity.TrialMaxTTL, "how long it is good, at most 1h")
 	return c
