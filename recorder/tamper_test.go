@@ -535,8 +535,17 @@ func TestVerifyEmptyAndNone(t *testing.T) {
 	if _, err := (recorder.Records{Dir: dir}).Verify(t.Context(), recorder.VerifyOptions{Key: "x"}); err == nil {
 		t.Error("a key that is none was taken")
 	}
-	if r := verify(t, dir, recorder.VerifyOptions{Checkpoint: []byte("x")}); r.OK {
-		t.Error("a checkpoint that is none was taken")
+	for _, none := range [][]byte{{}, []byte("x"), read(t, dir, recorder.VerifierFile), read(t, dir, "log/.state/treeState")} {
+		if _, err := (recorder.Records{Dir: dir}).Verify(t.Context(), recorder.VerifyOptions{Checkpoint: none}); err == nil || !strings.Contains(err.Error(), "the checkpoint that was given is none") {
+			t.Errorf("%q: %v", none, err)
+		}
+	}
+	// What has the form of one and is not the recorder's is no mistake, but a finding.
+	good := string(read(t, dir, "log/checkpoint"))
+	for _, other := range []string{good[:strings.Index(good, "\n\n")+1], good[:len(good)-20], strings.Replace(good, "/recorder\n", "/other\n", 1)} {
+		if r := verify(t, dir, recorder.VerifyOptions{Checkpoint: []byte(other)}); r.OK || r.Log.Kept.Consistent {
+			t.Errorf("taken for a checkpoint: %q", other)
+		}
 	}
 	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "segments"))); err != nil {
 		t.Fatal(err)

@@ -43,6 +43,11 @@ func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Checkpoint != nil { // another file, given by mistake, says nothing about the record
+		if _, err := new(checkpoint.Checkpoint).Unmarshal(o.Checkpoint); err != nil {
+			return nil, fmt.Errorf("the checkpoint that was given is none: %w", err)
+		}
+	}
 	v.format()
 	// A recorder may be writing: what was signed is read first, then what it is of.
 	sizes := v.checkpoints(verifier, o.Checkpoint)

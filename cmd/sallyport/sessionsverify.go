@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/sallyport/sallyport/recorder"
 )
@@ -92,13 +93,21 @@ the record.`,
 	return c
 }
 
-// verifierKey takes a key as it is, or reads it from a file.
+// verifierKey takes a key as it is, or reads it from a file. What has not the form of a
+// key (name+hash+key) is a file's name.
 func verifierKey(given string) (string, error) {
-	if given == "" || !exists(given) {
+	if given == "" || strings.Count(given, "+") >= 2 && !exists(given) {
 		return given, nil
 	}
 	text, err := readSmall(given)
-	return strings.TrimSpace(string(text)), err
+	if err != nil {
+		return "", fmt.Errorf("--key: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if _, err := note.NewVerifier(key); err != nil { // without what is in it: it may be the private key
+		return "", fmt.Errorf("--key: %s holds no public key of a recorder (records/%s has one)", given, recorder.VerifierFile)
+	}
+	return key, nil
 }
 
 const maxSmall = 1 << 20 // bytes of a key or checkpoint

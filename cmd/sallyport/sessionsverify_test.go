@@ -84,6 +84,26 @@ func TestSessionsVerify(t *testing.T) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
+	// What is wrong with an argument is no word about the record.
+	pem, err := os.ReadFile(filepath.Join("state", "keys", "recorder.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "private", string(pem))
+	proof, err := os.ReadFile("proof.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, "changed.json", strings.Replace(string(proof), "sallyport/test", "sallyport/text", 1))
+	for args, says := range map[string]string{
+		"--key nope.vkey": "open nope.vkey: no such file", "--key kept": "kept holds no public key", "--key private": "private holds no public key",
+		"--key a+b+c": `the key "a+b+c": malformed`, "--checkpoint key": "the checkpoint that was given is none", "--checkpoint nope": "open nope: no such file",
+		"--key key --proof changed.json": "the line is not in the signed log: it, or the proof, was changed\n",
+	} {
+		if r := do(t, append([]string{"sessions", "verify"}, strings.Fields(args)...)...); r.code != exitFailed || r.stdout != "" || !strings.Contains(r.stderr, says) || strings.Contains(r.stderr, "PRIVATE") {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
 	segment := filepath.Join(records, "segments", "00000000000000000000.jsonl")
 	b, err := os.ReadFile(segment)
 	if err != nil {
