@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"strings"
@@ -31,7 +32,7 @@ type Entry struct {
 // Entries calls fn for every line of the record in order, from an index on. Damage is
 // an entry with Err, and reading goes on behind it; where lines are missing, the
 // entry has the first missing index. An error ends it: of ctx, of fn as it is, or of
-// a store that cannot be opened at all.
+// a store that cannot be opened at all, or may not be read.
 func (r Records) Entries(ctx context.Context, from uint64, fn func(Entry) error) error {
 	return r.lines(ctx, from, func(l rawLine) error {
 		e := Entry{Index: l.index, Line: l.b, Err: l.err}
@@ -112,6 +113,8 @@ func (r Records) lines(ctx context.Context, from uint64, fn func(rawLine) error)
 		switch {
 		case errors.As(err, &over):
 			return over.error
+		case errors.Is(err, fs.ErrPermission): // which says nothing about the lines
+			return err
 		case errors.Is(err, ErrTorn) && i+1 == len(list):
 			err = bad(s.path, int(count)+1, ErrTorn)
 		case err != nil:

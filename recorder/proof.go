@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -62,11 +63,20 @@ func (r Records) Prove(ctx context.Context, id string) (*Proof, error) {
 	case p.Index >= p.Size:
 		return nil, fmt.Errorf("event %s is entry %d, and the checkpoint covers %d yet: try again", id, p.Index, p.Size)
 	}
-	builder, err := client.NewProofBuilder(ctx, p.Size, r.tile)
+	var denied error // which the builder's errors do not wrap
+	builder, err := client.NewProofBuilder(ctx, p.Size, func(ctx context.Context, level, index uint64, partial uint8) ([]byte, error) {
+		b, err := r.tile(ctx, level, index, partial)
+		if errors.Is(err, fs.ErrPermission) {
+			denied = err
+		}
+		return b, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("prove event %s: %w", id, err)
 	}
-	if p.Hashes, err = builder.InclusionProof(ctx, p.Index); err != nil {
+	if p.Hashes, err = builder.InclusionProof(ctx, p.Index); denied != nil {
+		return nil, fmt.Errorf("prove event %s: %w", id, denied)
+	} else if err != nil {
 		return nil, fmt.Errorf("prove event %s: the log is damaged, see `sallyport sessions verify`: %w", id, err)
 	}
 	if !p.includes(c.Hash) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,8 +30,8 @@ type VerifyOptions struct {
 
 // Verify reads a whole store and says all that is wrong with it, and what it does not
 // prove. It writes nothing. An error is of ctx, of a key or checkpoint that was given
-// and cannot be read, or of a folder that is no store; whatever is in the store is in
-// the report.
+// and cannot be read, of a folder that is no store, or of a file there that the caller
+// may not read; whatever else is in the store is in the report.
 func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	if o.Now.IsZero() {
 		o.Now = time.Now()
@@ -52,6 +53,7 @@ func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	// A recorder may be writing: what was signed is read first, then what it is of.
 	sizes := v.checkpoints(verifier, o.Checkpoint)
 	v.tiles = newTiles(r.Dir, v.report.Log.Size, sizes, func(path string, err error) {
+		v.refused(err)
 		f := Found{Code: CodeChanged, File: path, Detail: err.Error()}
 		if d := (differs{}); errors.As(err, &d) && d.level == 0 {
 			f.Index = &d.line
@@ -59,18 +61,25 @@ func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 		v.add(f)
 	})
 	v.bodies(ctx)
+	if v.denied != nil {
+		return nil, v.denied
+	}
 	v.chains = newChains(v.recorder, v.chainFinding)
 	err = r.lines(ctx, 0, func(l rawLine) error { return v.line(l) })
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err != nil {
+		v.refused(err)
 		v.add(Found{Code: CodeDamaged, File: filepath.Join(r.Dir, segmentsDir), Detail: err.Error()})
 	}
 	v.chains.finish(o.Now)
 	v.finishLog()
 	v.finishBodies(ctx)
 	v.finishSources(o.Gateways)
+	if v.denied != nil {
+		return nil, v.denied
+	}
 	v.report.OK = v.report.ProblemsTotal == 0
 	return v.report, nil
 }
@@ -84,7 +93,8 @@ type verification struct {
 	recorder string // source of the recorder's own events
 	tiles    *tiles
 	chains   *chains
-	broken   bool // lines are missing: what follows has no place in the tree
+	broken   bool  // lines are missing: what follows has no place in the tree
+	denied   error // of the first file that may not be read: no word about the record
 
 	kept      *checkpoint.Checkpoint // that was given
 	written   *checkpoint.Checkpoint // of the store
@@ -108,10 +118,20 @@ func (v *verification) add(f Found) {
 	}
 }
 
+// refused notes that an error is of a file that the caller may not read.
+func (v *verification) refused(err error) {
+	if v.denied == nil && errors.Is(err, fs.ErrPermission) {
+		v.denied = err
+	}
+}
+
 // verifier takes the key that was given, or else the store's own.
 func (v *verification) verifier(given string) (note.Verifier, error) {
 	path := filepath.Join(v.dir, VerifierFile)
 	text, err := readSmall(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		if _, err := os.Stat(filepath.Join(v.dir, segmentsDir)); err != nil {
 			return nil, fmt.Errorf("%s is no store of records", v.dir)
@@ -147,6 +167,7 @@ func (v *verification) format() {
 	path := filepath.Join(v.dir, "format")
 	text, err := readSmall(path)
 	if err != nil || string(text) != format {
+		v.refused(err)
 		v.add(Found{Code: CodeDamaged, File: path, Detail: fmt.Sprintf("want the line %q", strings.TrimSpace(format))})
 	}
 }
@@ -160,6 +181,7 @@ func (v *verification) checkpoints(verifier note.Verifier, kept []byte) (sizes [
 	}
 	switch {
 	case err != nil:
+		v.refused(err)
 		v.add(Found{Code: CodeSignature, File: path, Detail: "no checkpoint of this recorder: " + err.Error()})
 	case v.written != nil:
 		v.report.Log.Size, v.report.Log.Checkpoint = v.written.Size, string(text)

@@ -17,6 +17,7 @@ func (v *verification) bodies(ctx context.Context) {
 	v.there = map[[32]byte]struct{}{}
 	list, odd, err := listPacks(v.dir)
 	if err != nil {
+		v.refused(err)
 		v.add(Found{Code: CodeDamaged, File: filepath.Join(v.dir, bodiesDir), Detail: err.Error()})
 	}
 	for _, path := range odd {
@@ -47,6 +48,7 @@ func (v *verification) bodies(ctx context.Context) {
 			return nil
 		}, bad)
 		if err != nil {
+			v.refused(err)
 			v.add(Found{Code: CodeDamaged, File: p.path, Detail: err.Error()})
 		}
 	}
@@ -63,9 +65,11 @@ func (v *verification) finishBodies(ctx context.Context) {
 			continue
 		}
 		if again--; again >= 0 {
-			if _, err := (Records{Dir: v.dir}).Body(ctx, m.sum); err == nil {
+			_, err := Records{Dir: v.dir}.Body(ctx, m.sum)
+			if err == nil {
 				continue
 			}
+			v.refused(err)
 		}
 		v.add(Found{Code: CodeBody, Index: &m.index, Detail: fmt.Sprintf("its body %s is missing, and no removal that was signed tells of it", m.sum)})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +46,11 @@ func (f *recordsFlags) open() (recorder.Records, error) {
 	if f.dir == "" {
 		return openRecords(f.config)
 	}
-	if st, err := os.Stat(filepath.Join(f.dir, "segments")); err != nil || !st.IsDir() {
+	st, err := os.Stat(filepath.Join(f.dir, "segments"))
+	if errors.Is(err, fs.ErrPermission) {
+		return recorder.Records{}, err
+	}
+	if err != nil || !st.IsDir() {
 		return recorder.Records{}, fmt.Errorf("%s is no store of records", f.dir)
 	}
 	return recorder.Records{Dir: f.dir}, nil
