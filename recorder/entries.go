@@ -81,7 +81,7 @@ func (r Records) lines(ctx context.Context, from uint64, fn func(rawLine) error)
 			continue
 		}
 		if i == 0 && s.first > next {
-			if err := bad(s.path, 0, fmt.Errorf("lines %d to %d are missing: the first segment is not there", next, s.first-1)); err != nil {
+			if err := bad(s.path, 0, fmt.Errorf("entries %d to %d are missing: the first segment is not there", next, s.first-1)); err != nil {
 				return err
 			}
 			next = s.first
@@ -124,7 +124,7 @@ func (r Records) lines(ctx context.Context, from uint64, fn func(rawLine) error)
 			return err
 		}
 		if end != math.MaxUint64 && next < end {
-			if err := bad(s.path, int(count)+1, fmt.Errorf("lines %d to %d are missing: the next segment begins at %d", next, end-1, end)); err != nil {
+			if err := bad(s.path, int(count)+1, fmt.Errorf("entries %d to %d are missing: the next segment begins at %d", next, end-1, end)); err != nil {
 				return err
 			}
 			next = end

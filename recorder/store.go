@@ -177,7 +177,7 @@ func (s *Store) remember(m *merkleLog) error {
 	defer func() { s.watch.learned(from == 0) }()
 	return Records{Dir: s.dir}.lines(unended, from, func(l rawLine) error {
 		if signed && l.index == index && !bytes.Equal(l.digest[:], leaf) {
-			return fmt.Errorf("line %d is not the one that the log has: the record was changed; `sallyport sessions verify` says more", index)
+			return fmt.Errorf("entry %d is not the one that the log has: the record was changed; `sallyport sessions verify` says more", index)
 		}
 		if l.err == nil {
 			s.seen.put(lineKey(l.digest[:16]), struct{}{})

@@ -136,7 +136,7 @@ func (t *tiles) compare(level int, index uint64, at func(uint8) string, want []b
 	} else if index > n/layout.TileWidth {
 		need = 0
 	}
-	have := 0
+	have, other := 0, 0 // units of files that are as they must be, and of those that differ
 	look := func(path string, units int) {
 		got, err := readSmall(path)
 		switch {
@@ -149,6 +149,7 @@ func (t *tiles) compare(level int, index uint64, at func(uint8) string, want []b
 			for i := 0; ; i++ {
 				if !bytes.Equal(got[i*unit:(i+1)*unit], want[i*unit:(i+1)*unit]) {
 					t.bad(path, differs{(index*layout.TileWidth + uint64(i)) << (8 * level), level})
+					other = max(other, units)
 					return
 				}
 			}
@@ -171,22 +172,22 @@ func (t *tiles) compare(level int, index uint64, at func(uint8) string, want []b
 			look(filepath.Join(full+".p", p.Name()), int(n))
 		}
 	}
-	if have < need {
+	if max(have, other) < need {
 		t.bad(full, fmt.Errorf("it is missing, or has %d of %d entries", have, need))
 	}
 }
 
-// differs says that a file of the log and the record disagree from a line on.
+// differs says that a file of the log and the record disagree from an entry on.
 type differs struct {
-	line  uint64
+	entry uint64
 	level int
 }
 
 func (d differs) Error() string {
 	if d.level == 0 {
-		return fmt.Sprintf("line %d is not the one that the log has", d.line)
+		return "it is not the one that the log has"
 	}
-	return fmt.Sprintf("from line %d on the log has another hash than the record", d.line)
+	return fmt.Sprintf("from entry %d on the log has another hash than the record", d.entry)
 }
 
 // checkState compares what the log continues from at the next start.

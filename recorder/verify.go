@@ -54,11 +54,11 @@ func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	sizes := v.checkpoints(verifier, o.Checkpoint)
 	v.tiles = newTiles(r.Dir, v.report.Log.Size, sizes, func(path string, err error) {
 		v.refused(err)
-		f := Found{Code: CodeChanged, File: path, Detail: err.Error()}
-		if d := (differs{}); errors.As(err, &d) && d.level == 0 {
-			f.Index = &d.line
+		if d := (differs{}); errors.As(err, &d) {
+			v.differs(path, d)
+		} else {
+			v.add(Found{Code: CodeChanged, File: path, Detail: err.Error()})
 		}
-		v.add(f)
 	})
 	v.bodies(ctx)
 	if v.denied != nil {
@@ -77,6 +77,7 @@ func (r Records) Verify(ctx context.Context, o VerifyOptions) (*Report, error) {
 	v.finishLog()
 	v.finishBodies(ctx)
 	v.finishSources(o.Gateways)
+	v.finishDiffering()
 	if v.denied != nil {
 		return nil, v.denied
 	}
@@ -92,6 +93,8 @@ type verification struct {
 	report   *Report
 	recorder string // source of the recorder's own events
 	tiles    *tiles
+	runs     []run
+	unlike   map[differs]*unlike
 	chains   *chains
 	broken   bool  // lines are missing: what follows has no place in the tree
 	denied   error // of the first file that may not be read: no word about the record
@@ -112,6 +115,9 @@ type missingBody struct {
 }
 
 func (v *verification) add(f Found) {
+	if f.Index != nil && f.File == "" {
+		f.File, f.Line = v.place(*f.Index)
+	}
 	v.report.ProblemsTotal++
 	if len(v.report.Problems) < v.most {
 		v.report.Problems = append(v.report.Problems, f)
@@ -224,6 +230,7 @@ func (v *verification) line(l rawLine) error {
 			return nil
 		}
 	}
+	v.put(l)
 	v.report.Lines = l.index + 1
 	if !v.broken {
 		if err := v.tiles.add(l.digest[:]); err != nil {

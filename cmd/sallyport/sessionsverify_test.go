@@ -110,7 +110,7 @@ func TestSessionsVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, segment, strings.Replace(string(b), "GetObject", "PutObject", 1))
-	if r := do(t, "sessions", "verify"); r.code != exitFailed || !strings.Contains(r.stdout, "BROKEN") || !strings.Contains(r.stdout, "line 0 is not the one that the log has") {
+	if r := do(t, "sessions", "verify"); r.code != exitFailed || !strings.Contains(r.stdout, "BROKEN") || !strings.Contains(r.stdout, "segments/00000000000000000000.jsonl:1: entry 0: changed: it is not the one that the log has (log/tile/") {
 		t.Errorf("%+v", r)
 	}
 }
