@@ -76,12 +76,17 @@ func TestEmptyFlags(t *testing.T) {
 			t.Errorf("%s: %+v", args, r)
 		}
 	}
+	for _, args := range [][]string{{"sessions", "show", ""}, {"sessions", "calls", ""}, {"sessions", "export", ""}, {"sessions", "tail", ""}} {
+		if r := do(t, args...); r.code != exitUsage || r.stdout != "" || !strings.Contains(r.stderr, "argument 1 is empty: ") {
+			t.Errorf("%s: %+v", args, r)
+		}
+	}
 	// No groups are groups, too.
 	if out := must(t, "policy", "explain", "--action", "s3:ListAllMyBuckets", "--groups", ""); !strings.Contains(out, "s3:ListBuckets") {
 		t.Error(out)
 	}
-	for _, args := range []string{"run --label= --reason= -- true", "env --audience="} {
-		if r := do(t, strings.Fields(args)...); strings.Contains(r.stderr, "is empty") {
+	for _, args := range [][]string{{"run", "--label=", "--reason=", "--", "true", ""}, {"run", "true", ""}, {"env", "--audience="}} {
+		if r := do(t, args...); strings.Contains(r.stderr, "is empty") {
 			t.Errorf("%s: %+v", args, r)
 		}
 	}

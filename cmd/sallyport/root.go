@@ -31,7 +31,7 @@ On a laptop:    sallyport init, sallyport serve, sallyport run -- aws s3 ls`,
 			}
 			return nil
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return emptyFlags(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return noneEmpty(cmd) },
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	// A group is not run by itself: only its commands are usage.
@@ -65,10 +65,15 @@ func usageArgs(c *cobra.Command) {
 	}
 }
 
-// emptyFlags refuses a flag that was given as empty, which a script does with a variable
-// that is not set. As if it was not given, a check would not be made that was asked for, or
+// noneEmpty refuses a flag or an argument that was given as empty, which a script does with
+// a variable that is not set. As if it was not given, a check would not be made that was asked for, or
 // more be chosen than was meant.
-func emptyFlags(cmd *cobra.Command) error {
+func noneEmpty(cmd *cobra.Command) error {
+	for i, a := range cmd.Flags().Args() {
+		if a == "" && cmd.Name() != "run" { // whose arguments are another program's
+			return &usageError{fmt.Errorf("argument %d is empty: give it a value, or leave it out", i+1), cmd.CommandPath()}
+		}
+	}
 	var err error
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		empty := f.Value.Type() == "string" && f.Value.String() == ""
