@@ -5,13 +5,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/sallyport/sallyport/internal/nobody"
 	"github.com/sallyport/sallyport/recorder"
 )
 
@@ -27,7 +24,7 @@ func TestVerifyWhatMayNotBeRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		deny(t, dir, name)
-		asSomebodyElse(t, func() {
+		nobody.Do(t, func() {
 			r, err := recorder.Records{Dir: dir}.Verify(t.Context(), recorder.VerifyOptions{})
 			if r != nil || !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), filepath.Join(dir, name)) {
 				t.Errorf("%s: %v, %v", name, r, err)
@@ -77,22 +74,4 @@ func deny(t *testing.T, dir, name string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(filepath.Join(dir, name), 0o700) }) // to be removed
-}
-
-// asSomebodyElse calls f with the rights of nobody where the tests run as root, whom no
-// mode binds. Only this thread has them.
-func asSomebodyElse(t *testing.T, f func()) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err := syscall.Setfsuid(65534); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = syscall.Setfsuid(0) }()
-		if now, err := unix.SetfsuidRetUid(-1); err != nil || now != 65534 {
-			t.Skip("this root may not become somebody else")
-		}
-	}
-	f()
 }

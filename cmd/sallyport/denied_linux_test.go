@@ -4,12 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/sallyport/sallyport/internal/nobody"
 )
 
 // A copy that may not be read is neither forged nor no store.
@@ -34,7 +32,7 @@ func TestSessionsOfACopyThatMayNotBeRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		for command, what := range commands {
-			asSomebodyElse(t, func() {
+			nobody.Do(t, func() {
 				r := do(t, "sessions", command, "--records", copied)
 				if r.code != exitFailed || r.stdout != "" || !strings.Contains(r.stderr, filepath.Join(copied, what)+": permission denied") || strings.Contains(r.stderr, "no store") {
 					t.Errorf("%04o: %s: %+v", folder, command, r)
@@ -45,22 +43,4 @@ func TestSessionsOfACopyThatMayNotBeRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// asSomebodyElse calls f with the rights of nobody where the tests run as root, whom no
-// mode binds. Only this thread has them.
-func asSomebodyElse(t *testing.T, f func()) {
-	t.Helper()
-	if os.Geteuid() == 0 {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		if err := syscall.Setfsuid(65534); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = syscall.Setfsuid(0) }()
-		if now, err := unix.SetfsuidRetUid(-1); err != nil || now != 65534 {
-			t.Skip("this root may not become somebody else")
-		}
-	}
-	f()
 }
