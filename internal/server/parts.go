@@ -101,20 +101,15 @@ func LoadPolicy(c *config.Config) (*policy.Engine, error) {
 	return e, e.CheckTests()
 }
 
-// loadPolicy is LoadPolicy that logs what in the rules matches nothing.
-func loadPolicy(ctx context.Context, c *config.Config, ids *awsapi.Identifier, log *slog.Logger) (*policy.Engine, error) {
-	e, err := LoadPolicy(c)
-	if err != nil {
-		return nil, err
-	}
+// warnUnknown logs what in the rules matches nothing.
+func warnUnknown(ctx context.Context, e *policy.Engine, ids *awsapi.Identifier, log *slog.Logger) {
 	unknown, err := e.Unknown(ids)
 	if err != nil {
-		return nil, err
+		log.WarnContext(ctx, "whether the rules name what AWS does not have is not known", "cause", err.Error())
 	}
 	for _, w := range unknown {
 		log.WarnContext(ctx, "a rule names what AWS does not have", "warning", w.String())
 	}
-	return e, nil
 }
 
 // GatewayURL is where an agent on this machine reaches the gateway.

@@ -128,7 +128,14 @@ func (s *Server) startGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rules, err := newLivePolicy(c.Policy.Files, func() (*policy.Engine, error) { return loadPolicy(ctx, c, ids, s.opts.Log) }, s.opts.Log, s.registry)
+	load := func() (*policy.Engine, error) {
+		e, err := LoadPolicy(c)
+		if err == nil { // beside: it may take a third of a second, and a rule is in force before
+			s.background("policy", func() error { warnUnknown(ctx, e, ids, s.opts.Log); return nil })
+		}
+		return e, err
+	}
+	rules, err := newLivePolicy(c.Policy.Files, load, s.opts.Log, s.registry)
 	if err != nil {
 		return err
 	}
