@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -203,17 +202,7 @@ func TestClientLeaves(t *testing.T) {
 
 func (r *rig) waitLog(t *testing.T, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !strings.Contains(r.log.String(), text) {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s was not logged", text)
-		}
-	}
+	r.log.Await(t, text)
 }
 
 // A gateway that goes away while people think leaves their work to the next.

@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/config"
 	"github.com/sallyport/sallyport/internal/awstest"
 	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/internal/logtest"
 	"github.com/sallyport/sallyport/internal/oidctest"
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/internal/server"
@@ -38,7 +38,7 @@ type rig struct {
 	srv   *server.Server
 	state string
 	creds string // folder of the bus's credentials
-	log   *logBuffer
+	log   *logtest.Buffer
 	roots *x509.CertPool // the gateway's CA
 	nats  *nats.Conn     // the operator's, to read the stream
 }
@@ -102,7 +102,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	if o.joins != nil {
 		o.clock, o.idp = o.joins.clock, o.joins.idp
 	}
-	r := &rig{t: t, clock: o.clock, log: &logBuffer{}, idp: o.idp}
+	r := &rig{t: t, clock: o.clock, log: &logtest.Buffer{}, idp: o.idp}
 	if o.on != nil {
 		r.idp, r.clock = o.on.idp, o.on.clock
 	}
@@ -234,24 +234,6 @@ func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.offset += d
-}
-
-// logBuffer keeps everything that is logged.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func write(t *testing.T, dir, name string, content []byte) string {

@@ -1,7 +1,6 @@
 package slack_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/internal/logtest"
 	"github.com/sallyport/sallyport/internal/oidctest"
 	"github.com/sallyport/sallyport/internal/secret"
 )
@@ -33,7 +33,7 @@ type rig struct {
 	issuer   *oidctest.Issuer
 	ids      *event.IDs
 	client   *approvals.Client
-	log      *safeBuffer
+	log      *logtest.Buffer
 
 	mu      sync.Mutex
 	later   time.Duration
@@ -45,23 +45,6 @@ type rig struct {
 type gateway struct {
 	broker *approvals.Broker
 	stop   func()
-}
-
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func (r *rig) now() time.Time {
@@ -85,7 +68,7 @@ func (r *rig) recorded() string {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, slack: newFakeSlack(t), log: &safeBuffer{}, results: make(chan string, 256)}
+	r := &rig{t: t, slack: newFakeSlack(t), log: &logtest.Buffer{}, results: make(chan string, 256)}
 	r.ids = event.NewIDs(r.now)
 	var err error
 	if r.issuer, err = oidctest.New(); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/internal/logtest"
 	"github.com/sallyport/sallyport/internal/secret"
 )
 
@@ -332,7 +333,7 @@ func TestApproveAsks(t *testing.T) {
 	r := a.terminate(time.Hour)
 	onTerminal(t)
 	approve := func(in io.Reader) (int, string) {
-		var out, errs output
+		var out, errs logtest.Buffer
 		code := run(t.Context(), []string{"approvals", "approve", r.Approval}, in, &out, &errs)
 		return code, out.String() + errs.String()
 	}
@@ -355,7 +356,7 @@ func TestApproveAsks(t *testing.T) {
 		t.Errorf("sent %s, which was not shown", got.Digest)
 	}
 	// What a grant is said to be is what is sent, and a digest alone does not agree to it.
-	var out, errs output
+	var out, errs logtest.Buffer
 	code := run(t.Context(), []string{"approvals", "approve", r.Approval, "--for", "15m", "--count", "4", "--digest", r.Digest}, strings.NewReader("yes\n"), &out, &errs)
 	if said := out.String(); code != exitDone || !strings.Contains(said, "at most 4 calls of this session") || strings.Index(said, "at most 4 calls") > strings.Index(said, "Type yes to approve: ") {
 		t.Errorf("%d %s %s", code, said, errs.String())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/internal/bus"
+	"github.com/sallyport/sallyport/internal/logtest"
 	"github.com/sallyport/sallyport/internal/oidctest"
 )
 
@@ -76,7 +77,7 @@ func TestLoginBeforeAView(t *testing.T) {
 }
 
 func TestWhereToLogIn(t *testing.T) {
-	var out output
+	var out logtest.Buffer
 	if sayWhere(&out, "https://idp.example/\x1b[2J", "A\nB"); out.String() != "\nLog in at https://idp.example/\\x1b[2J\nand enter the code A\\nB\n" {
 		t.Errorf("%q", out.String())
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"math/rand/v2"
 	"net"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/logtest"
 )
 
 // result is what a command said.
@@ -26,7 +27,7 @@ func do(t *testing.T, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var stdout, stderr output
+	var stdout, stderr logtest.Buffer
 	code := run(ctx, args, strings.NewReader(""), &stdout, &stderr)
 	return result{code, stdout.String(), stderr.String()}
 }
@@ -38,24 +39,6 @@ func must(t *testing.T, args ...string) string {
 		t.Fatalf("sallyport %s: exit code %d\n%s", strings.Join(args, " "), r.code, r.stderr)
 	}
 	return r.stdout
-}
-
-// output is a buffer that can be read while a command writes it.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // newUser is an empty folder and an empty home, without anything of AWS.
@@ -74,10 +57,10 @@ func newUser(t *testing.T) (dir string) {
 }
 
 // start begins a command that goes on until stop, which gives its result.
-func start(t *testing.T, args ...string) (out, errs *output, stop func() int) {
+func start(t *testing.T, args ...string) (out, errs *logtest.Buffer, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	out, errs = &output{}, &output{}
+	out, errs = &logtest.Buffer{}, &logtest.Buffer{}
 	code := make(chan int, 1)
 	go func() { code <- run(ctx, args, strings.NewReader(""), out, errs) }()
 	stop = sync.OnceValue(func() int {

@@ -5,12 +5,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/internal/logtest"
 )
 
 // maskIn runs `sallyport mask` on an answer, in an empty folder.
 func maskIn(t *testing.T, answer string, args ...string) result {
 	t.Helper()
-	var stdout, stderr output
+	var stdout, stderr logtest.Buffer
 	code := run(t.Context(), append([]string{"mask"}, args...), strings.NewReader(answer), &stdout, &stderr)
 	return result{code, stdout.String(), stderr.String()}
 }

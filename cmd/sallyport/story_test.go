@@ -13,10 +13,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/logtest"
 )
 
 // serve starts the gateway of the current folder and waits until it is ready.
-func serve(t *testing.T, args ...string) (out, log *output, stop func() int) {
+func serve(t *testing.T, args ...string) (out, log *logtest.Buffer, stop func() int) {
 	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", "gateway")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "gateway-secret")

@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +26,7 @@ import (
 	"github.com/sallyport/sallyport/event"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/awstest"
+	"github.com/sallyport/sallyport/internal/logtest"
 	"github.com/sallyport/sallyport/internal/secret"
 	"github.com/sallyport/sallyport/internal/server"
 	"github.com/sallyport/sallyport/recorder"
@@ -181,7 +180,7 @@ func TestUnknownNamesAreLogged(t *testing.T) {
 		}
 	}
 	misspelt("s3:DeletObject")
-	var log lockedBuffer
+	var log logtest.Buffer
 	o := options(c, server.RoleGateway, server.RoleRecorder)
 	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	s, err := server.Start(t.Context(), o)
@@ -189,39 +188,12 @@ func TestUnknownNamesAreLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	await := func(text string) {
-		t.Helper()
-		for end := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), text); {
-			if time.Now().After(end) {
-				t.Fatalf("no %q in\n%s", text, log.String())
-			}
-			time.Sleep(10 * time.Millisecond) // the files are looked at every other second
-		}
-	}
-	await("did you mean s3:DeleteObject?")
+	log.Await(t, "did you mean s3:DeleteObject?")
 	if got := log.String(); !strings.Contains(got, "level=WARN") || !strings.Contains(got, "policy.yaml:3:") || strings.Contains(got, "rule tables") {
 		t.Errorf("at the start:\n%s", got)
 	}
 	misspelt("s3:DeletBucket")
-	await("did you mean s3:DeleteBucket?")
-}
-
-// lockedBuffer is a log that can be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log.Await(t, "did you mean s3:DeleteBucket?")
 }
 
 // A recorder of its own, with nothing but the URL and its creds file.
