@@ -258,72 +258,6 @@ func TestVerifyFindsTampering(t *testing.T) {
 	}
 }
 
-// A bad record is named by its segment, line and index, and once: the log leaves a file
-// behind each time that it grows, all of which have the entry.
-func TestVerifyNamesTheLine(t *testing.T) {
-	origin := t.TempDir()
-	o := recorder.StoreOptions{Dir: origin, SegmentSize: 12_000, KeyFile: filepath.Join(t.TempDir(), "r.key")}
-	g := newGateway(t)
-	for range 14 { // with tiles of the level above
-		write(t, o, messages(t, g.day(ids.New(), 10)...))
-	}
-	left, err := filepath.Glob(filepath.Join(origin, "log/tile/0/000.p/*"))
-	segments, err2 := filepath.Glob(filepath.Join(origin, "segments", "*.jsonl"))
-	if len(left) < 6 || len(segments) < 3 || err != nil || err2 != nil {
-		t.Fatalf("%d files of a tile, %d segments, %v, %v", len(left), len(segments), err, err2)
-	}
-	segment := "segments/" + filepath.Base(segments[1])
-	var index uint64
-	if _, err := fmt.Sscanf(filepath.Base(segment), "%d.jsonl", &index); err != nil {
-		t.Fatal(err)
-	}
-	const n = 2 // the third line
-	index += n
-	for name, c := range map[string]struct {
-		change func(lines [][]byte) [][]byte
-		most   int
-	}{
-		"changed": {func(l [][]byte) [][]byte { // to another good event
-			l[n] = bytes.Replace(l[n], []byte(`"id":"01`), []byte(`"id":"00`), 1)
-			return l
-		}, 6},
-		"deleted": {func(l [][]byte) [][]byte { return slices.Delete(l, n, n+1) }, 9},
-		"garbage": {func(l [][]byte) [][]byte { l[n] = []byte("{}\n"); return l }, 7},
-	} {
-		dir := cp(t, origin)
-		before := read(t, dir, segment)
-		lines := bytes.SplitAfter(before, []byte("\n"))
-		after := bytes.Join(c.change(lines[:len(lines)-1]), nil)
-		if bytes.Equal(before, after) {
-			t.Fatal(name, "changes nothing")
-		}
-		if err := os.WriteFile(filepath.Join(dir, segment), after, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		r := verify(t, dir, recorder.VerifyOptions{})
-		first, _ := r.First()
-		if r.OK || first.File != filepath.Join(dir, segment) || first.Line != n+1 || first.Index == nil || *first.Index != index {
-			t.Errorf("%s: the first is %s", name, first)
-		}
-		apart, above := 0, 0
-		for _, p := range r.Problems {
-			if p.Index != nil && (p.File == "" || strings.HasPrefix(p.File, filepath.Join(dir, "segments")) && p.Line == 0) {
-				t.Errorf("%s: no place: %s", name, p)
-			}
-			if p.Index != nil && *p.Index == index && strings.Contains(p.Detail, "it is not the one that the log has (log/tile/") && strings.HasSuffix(p.Detail, " more files of the log)") {
-				apart++
-			}
-			if strings.Contains(p.Detail, "from entry 0 on the log has another hash than the record (and 1 more files") {
-				above++
-			}
-		}
-		if apart != 1 || above != 1 && name != "deleted" || r.ProblemsTotal != len(r.Problems) || r.ProblemsTotal > c.most {
-			t.Errorf("%s: %d problems, %d of the log: %v", name, r.ProblemsTotal, apart, r.Problems)
-		}
-		t.Logf("%s: %d problems: %s", name, r.ProblemsTotal, strings.ReplaceAll(fmt.Sprint(r.Problems), dir, ""))
-	}
-}
-
 // remake writes the whole store again with other lines, and a key of its own: what
 // whoever has the machine of a recorder can do.
 func remake(t *testing.T, dir string, change func([]recorder.Record) []recorder.Record) {
@@ -510,50 +444,6 @@ func TestVerifyFindsFlippedBits(t *testing.T) {
 	}
 	whole(t, dir, recorder.VerifyOptions{Key: key})
 	t.Logf("%d of %d flipped bits found", found, total)
-}
-
-// A proof needs nothing but the key, and is good for its line alone.
-func TestProof(t *testing.T) {
-	dir, key, _, _ := small(t)
-	records := recorder.Records{Dir: dir}
-	_, otherKey, _, _ := small(t)
-	for _, e := range entries(t, dir, 0) {
-		p, err := records.Prove(t.Context(), e.Event.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := json.Marshal(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var again recorder.Proof
-		if err := json.Unmarshal(text, &again); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := again.Check(key); err != nil || got.ID != e.Event.ID {
-			t.Fatalf("entry %d: %v", e.Index, err)
-		}
-		if _, err := again.Check(otherKey); err == nil {
-			t.Fatal("another recorder's key fits")
-		}
-		for name, change := range map[string]func(p *recorder.Proof){
-			"line":  func(p *recorder.Proof) { p.Line = strings.Replace(p.Line, "s3", "s4", 1) + " " },
-			"index": func(p *recorder.Proof) { p.Index++ },
-			"size":  func(p *recorder.Proof) { p.Size++ },
-			"hash":  func(p *recorder.Proof) { p.Hashes = p.Hashes[1:] },
-			"none":  func(p *recorder.Proof) { p.Hashes = nil },
-			"note":  func(p *recorder.Proof) { p.Checkpoint = strings.Replace(p.Checkpoint, "52", "53", 1) },
-		} {
-			c := again
-			change(&c)
-			if _, err := c.Check(key); err == nil {
-				t.Errorf("entry %d: proves with another %s", e.Index, name)
-			}
-		}
-	}
-	if _, err := records.Prove(t.Context(), ids.New()); err == nil {
-		t.Error("a proof of what is not there")
-	}
 }
 
 // A record that is being written verifies at any time.
