@@ -384,7 +384,7 @@ func tinyDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount("publisher-test", dir, "tmpfs", 0, "size=400k"); err != nil {
-		t.Skip("a disk that can be filled is mounted for this, which needs root:", err)
+		t.Skip("a full disk is met on a small one that this test mounts, which only root may:", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 	return dir
