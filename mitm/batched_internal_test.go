@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -290,6 +291,30 @@ func (s slow) Write(p []byte) (int, error) {
 }
 
 func (slow) SetWriteDeadline(time.Time) error { return nil }
+
+// A body that has ended is bounded by nothing: it is net/http that reads then, and takes
+// a read that ends for a client that has left.
+func TestBoundOfNothing(t *testing.T) {
+	seen, left := make(chan struct{}), make(chan error, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		b := &stallingBody{ReadCloser: r.Body, c: c, timeout: time.Hour}
+		_, err := io.Copy(io.Discard, b)
+		if err = errors.Join(err, b.Bound(time.Unix(1, 0), 0), c.Flush()); err != nil {
+			t.Error(err)
+		}
+		<-seen // the head is at the client: net/http had all the time it takes
+		left <- r.Context().Err()
+	}))
+	defer srv.Close()
+	resp, err := http.Post(srv.URL, "text/plain", strings.NewReader("x"))
+	close(seen)
+	check(t, err)
+	if err := <-left; err != nil { // before the client leaves
+		t.Error(err)
+	}
+	_ = resp.Body.Close()
+}
 
 // A body's reads are held to the bound that is set while one waits, and before the
 // next; an end that has passed ends reading, and a later one takes it up again.
